@@ -1,0 +1,104 @@
+"""Architecture search for Keras image classifiers.
+
+Light to import: TensorFlow comes with the first search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.errors import UserError
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from archsearch.callbacks import SearchCallback
+    from archsearch.run import Run
+
+__version__ = "0.1.0"
+__all__ = ["UserError", "__version__", "final_train", "open_run", "search"]
+
+
+def search(
+    data: Any = None,
+    *,
+    run: str = "default",
+    logs: str | Path = "logs",
+    overwrite: bool = False,
+    hypermodel: keras_tuner.HyperModel | None = None,
+    callbacks: Sequence[SearchCallback] = (),
+    verbose: bool = True,
+    max_time: str | None = None,
+    **settings: Any,
+) -> Run:
+    """Searches, or continues the search stored under this name, and returns it.
+
+    Args:
+        data: A built-in name, a path, or arrays `((x, y), (x_test, y_test))`; the default is "cifar10".
+        run: Name of the run.
+        logs: Folder of all runs.
+        overwrite: Removes an earlier search of this name.
+        hypermodel: Another space than the built-in one: its models take raw pixels and one-hot labels.
+        callbacks: Told of every trial.
+        verbose: Whether plan and progress are printed on stderr.
+        max_time: Such as "30m", the default; of the whole search, over all its sessions.
+        **settings: Any other field of `archsearch.settings.SearchSettings`, such as `max_epochs=9`. What
+            is not given is the default, or what the run stored.
+
+    Raises:
+        UserError: With one sentence that says what to do.
+    """
+    from archsearch.reporting.console import ConsoleReporter
+    from archsearch.run_folder import RunFolder
+    from archsearch.searching import Search
+    from archsearch.settings import given_settings
+
+    return Search(
+        data=data,
+        folder=RunFolder.named(run, logs),
+        overwrite=overwrite,
+        hypermodel=hypermodel,
+        callbacks=(*((ConsoleReporter(),) if verbose else ()), *callbacks),
+        given=given_settings(data=data, max_time=max_time, settings=settings),
+    ).execute()
+
+
+def final_train(
+    what: str = "best", *, data: Any = None, run: str = "default", logs: str | Path = "logs", **options: Any
+) -> dict[str, Any]:
+    """Trains one network in full, tests it once, and leaves it in `logs/<run>/final/<what>/`.
+
+    Args:
+        what: "best" (the incumbent), "documented", or the id of a trial.
+        data: As for `search`; what the run was searched on by default.
+        run: Name of the run; with "documented" it need not exist.
+        logs: Folder of all runs.
+        **options: `epochs` (50), `recipe`, `seed`, `overwrite`, `verbose`, `hypermodel` as in
+            `archsearch.final_training.FinalTraining`.
+
+    Returns:
+        What result.json holds.
+
+    Raises:
+        UserError: With one sentence that says what to do.
+    """
+    from archsearch.final_training import FinalTraining
+    from archsearch.run_folder import RunFolder
+
+    return FinalTraining(what=what, data=data, folder=RunFolder.named(run, logs), **options).execute()
+
+
+def open_run(path: str | Path) -> Run:
+    """A stored search.
+
+    Args:
+        path: `logs/<run>`.
+
+    Raises:
+        UserError: There is none.
+    """
+    from archsearch.run import open_run as open_stored
+
+    return open_stored(path)

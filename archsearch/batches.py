@@ -1,0 +1,98 @@
+"""Batches for training and validation as `tf.data`, each epoch a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from archsearch.dataset import Images
+from space.augmentation import draw_transforms, transform
+from space.recipe import Recipe
+
+VALIDATION_BATCH = 500
+"""Images per forward pass: enough to keep every core busy, little memory at any width of the space."""
+
+
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """Whole batches in one epoch, at least one; what is left over differs from epoch to epoch."""
+    return max(1, num_images // batch_size)
+
+
+class _Epochs:
+    """Order and transforms of one epoch at a time, drawn anew when the epoch changes."""
+
+    def __init__(self, images: Images, recipe: Recipe, batch_size: int, seed: int) -> None:
+        self.images = images
+        self.recipe = recipe
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps = steps_per_epoch(len(images), batch_size)
+        self._epoch = -1
+
+    def batch(self, step: int) -> tuple[Any, Any, Any]:
+        """Pixels, labels and transforms of the `step`-th gradient step of the whole training."""
+        epoch, step = divmod(int(step), self.steps)
+        if epoch != self._epoch:
+            rng = np.random.default_rng((self.seed, epoch))
+            self._order = rng.permutation(len(self.images))
+            self._transforms = draw_transforms(
+                self.recipe, num_images=len(self.images), image_shape=self.images.x.shape[1:], rng=rng
+            )
+            self._epoch = epoch
+        rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        chosen = self._order[rows]
+        return self.images.x[chosen], self.images.y[chosen], self._transforms[rows]
+
+
+def training_batches(
+    images: Images, *, recipe: Recipe, num_classes: int, seed: int, epochs: int, initial_epoch: int = 0
+) -> Any:
+    """All batches from `initial_epoch` on: pixels (b, h, w, c) uint8, one-hot labels (b, classes).
+
+    Args:
+        images: Shuffled anew in each epoch.
+        recipe: Batch size and augmentation.
+        num_classes: Width of the labels.
+        seed: Of order and augmentation.
+        epochs: Of the whole training.
+        initial_epoch: Where to begin; the batches of an epoch do not depend on it.
+    """
+    import tensorflow as tf
+
+    batch_size = min(recipe.batch_size, len(images))
+    source = _Epochs(images, recipe, batch_size, seed)
+
+    def load(step: Any) -> tuple[Any, Any, Any]:
+        x, y, transforms = tf.numpy_function(source.batch, [step], (tf.uint8, tf.int64, tf.float32))
+        x.set_shape((batch_size, *images.x.shape[1:]))
+        y.set_shape((batch_size,))
+        transforms.set_shape((batch_size, 8))
+        return x, y, transforms
+
+    def augment(x: Any, y: Any, transforms: Any) -> tuple[Any, Any]:
+        interpolate = recipe.rotation_degrees > 0
+        return transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
+
+    steps = tf.data.Dataset.range(initial_epoch * source.steps, epochs * source.steps)
+    # One reader: `source` draws an epoch when its first batch is asked for, in order.
+    return steps.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def validation_batches(images: Images, *, num_classes: int) -> Any:
+    """All images once, in order: pixels (b, h, w, c) uint8, one-hot labels (b, classes)."""
+    import tensorflow as tf
+
+    def load(first: Any) -> tuple[Any, Any]:
+        def read(row: Any) -> tuple[Any, Any]:
+            rows = slice(int(row), int(row) + VALIDATION_BATCH)
+            return np.ascontiguousarray(images.x[rows]), images.y[rows]
+
+        x, y = tf.numpy_function(read, [first], (tf.uint8, tf.int64))
+        x.set_shape((None, *images.x.shape[1:]))
+        y.set_shape((None,))
+        return x, tf.one_hot(y, num_classes)
+
+    firsts = tf.data.Dataset.range(0, len(images), VALIDATION_BATCH)
+    batches = firsts.map(load).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(images) // VALIDATION_BATCH)))

@@ -1,0 +1,64 @@
+"""How good a trained network is on some images, once the training is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsearch.batches import validation_batches
+
+if TYPE_CHECKING:
+    import keras
+
+    from archsearch.dataset import Images
+
+SMALLEST_PROBABILITY = 1e-7
+"""As in Keras's cross-entropy: one image that is certain and wrong must not make the loss infinite."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of some images.
+
+    Args:
+        true: Class numbers (n,).
+        probabilities: (n, classes).
+    """
+
+    true: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """Class numbers (n,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.predicted == self.true))
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats, of the plain labels whatever the training smoothed."""
+        of_true = self.probabilities[np.arange(len(self.true)), self.true].astype(np.float64)
+        return float(-np.log(np.maximum(of_true, SMALLEST_PROBABILITY)).mean())
+
+    def per_class(self, class_names: Sequence[str]) -> dict[str, float | None]:
+        """Accuracy among the images of each class; `None` for one without images."""
+        right = self.predicted == self.true
+        accuracies: dict[str, float | None] = {}
+        for number, name in enumerate(class_names):
+            of_class = right[self.true == number]
+            accuracies[name] = float(of_class.mean()) if len(of_class) else None
+        return accuracies
+
+
+def evaluate(model: keras.Model, images: Images) -> Evaluation:
+    """One pass over the images, without augmentation."""
+    batches = validation_batches(images, num_classes=model.output_shape[-1])
+    return Evaluation(true=images.y, probabilities=model.predict(batches, verbose=0))

@@ -1,0 +1,265 @@
+"""From the time given and the speed of this machine to a plan. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from archsearch.errors import UserError
+from archsearch.plan import Cost, Plan, Speed
+from archsearch.settings import SearchSettings
+from space.architecture import DOCUMENTED, Architecture, ImageShape
+from space.recipe import RECIPES
+from space.sampling import RandomDraw, random_architectures, sample
+
+AMBITIONS: tuple[tuple[int, float, float], ...] = (
+    (81, 1.0, 1.0),
+    (27, 1.0, 1 / 2),
+    (27, 0.5, 1 / 4),
+    (9, 1.0, 1 / 4),
+    (9, 0.5, 1 / 8),
+    (9, 0.2, 1 / 16),
+    (3, 0.5, 1 / 16),
+    (3, 0.2, 1 / 32),
+)
+"""What a search should afford, the best first: max_epochs; the least share of the training images in an
+epoch; the least limit on macs, as a share of the documented network's. Powers of the usual factor 3 make
+every rung a whole number of epochs. Nine epochs of a fifth of the images at a quarter of the width come
+before three epochs of all: more structures are tried, on a ladder of three rungs."""
+
+SHARES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2)
+"""Of the training images, that an epoch of the search may pass over."""
+
+MIN_IMAGES = 1000
+"""An epoch on fewer is not made smaller."""
+
+RESERVE = 0.1
+"""Share of the time that is not planned: start-up, files, and networks that are slower than expected."""
+
+BASELINE_SHARE = 0.25
+"""Of the time, that the baseline may take at most."""
+
+POPULATION = 1000
+"""Random networks drawn to learn what a trial may cost."""
+
+WIDTHS = tuple(step / 64 for step in range(64, 0, -1))
+
+
+@dataclass(frozen=True)
+class Population:
+    """What networks of the space cost on these images.
+
+    For a hypermodel without an `Architecture` every network counts as 1 mac, and the speed is that of
+    its default network.
+    """
+
+    macs: tuple[int, ...]
+    """Of random networks within the limit on weights, ascending."""
+    baseline: Callable[[float | None], tuple[float, int] | None]
+    """Width and macs of the widest baseline within a limit on macs; `None` if there is none."""
+
+    def cost(self, limit: float | None, baseline_macs: float) -> Cost:
+        """What the trials of a search within this limit are expected to cost."""
+        within = [macs for macs in self.macs if limit is None or macs <= limit] or self.macs[:1]
+        larger = within[len(within) // 2 :]
+        return Cost(
+            baseline_macs=baseline_macs,
+            first_rung_macs=sum(within) / len(within),
+            promoted_macs=sum(larger) / len(larger),
+        )
+
+    def limits(self, largest: int | None) -> Iterator[int | None]:
+        """Limits on macs worth trying, the loosest first: `None` or the one given, then ever smaller."""
+        yield largest
+        for percent in range(95, 0, -5):
+            limit = self.macs[len(self.macs) * percent // 100]
+            if largest is None or limit < largest:
+                yield limit
+        if largest is None or self.macs[len(self.macs) // 100] < largest:
+            yield self.macs[len(self.macs) // 100]
+
+
+def family_population(image_shape: ImageShape, num_classes: int, *, settings: SearchSettings) -> Population:
+    """Of the built-in space.
+
+    Raises:
+        UserError: No network, or not even the narrowest documented one, is within the limits.
+    """
+
+    def within(architecture: Architecture, limit: float | None) -> bool:
+        return (limit is None or architecture.macs(image_shape) <= limit) and (
+            settings.max_params is None
+            or architecture.params(image_shape, num_classes) <= settings.max_params
+        )
+
+    base = RECIPES[settings.recipe]
+    drawn, corners = random_architectures(POPULATION, seed=0, base=base), _corners(settings)
+    admitted = [architecture for architecture in drawn if within(architecture, settings.max_macs)]
+    # Corners are no fair sample; they only tell what there is where random draws hardly meet the limits.
+    admitted = admitted or [
+        architecture for architecture in corners if within(architecture, settings.max_macs)
+    ]
+    if not admitted:
+        raise UserError(_nothing_fits(corners, image_shape, num_classes))
+
+    def baseline(limit: float | None) -> tuple[float, int] | None:
+        for width in WIDTHS:
+            narrowed = DOCUMENTED.narrowed(width)
+            if within(narrowed, limit):
+                return width, narrowed.macs(image_shape)
+        return None
+
+    if baseline(settings.max_macs) is None:
+        narrowest = DOCUMENTED.narrowed(WIDTHS[-1])
+        raise UserError(
+            f"The baseline cannot meet these limits: the documented network at its narrowest has "
+            f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
+        )
+    macs = sorted(architecture.macs(image_shape) for architecture in admitted)
+    return Population(macs=tuple(macs), baseline=baseline)
+
+
+def _corners(settings: SearchSettings) -> list[Architecture]:
+    """Networks at the ends of all ranges: the smallest and the largest of the space are among them."""
+    rng = random.Random(0)
+
+    class Ends(RandomDraw):
+        def Choice(self, name: str, values: Sequence[int], default: int | None = None) -> int:
+            return rng.choice((values[0], values[-1]))
+
+    return [sample(Ends(rng), RECIPES[settings.recipe])[0] for _ in range(POPULATION)]
+
+
+def _nothing_fits(drawn: Sequence[Architecture], image_shape: ImageShape, num_classes: int) -> str:
+    fewest_macs = min(drawn, key=lambda architecture: architecture.macs(image_shape))
+    fewest_params = min(drawn, key=lambda architecture: architecture.params(image_shape, num_classes))
+    return (
+        f"No network meets these limits. The one with the fewest macs has "
+        f"{_size(fewest_macs, image_shape, num_classes)}, the one with the fewest weights "
+        f"{_size(fewest_params, image_shape, num_classes)}."
+    )
+
+
+def _size(architecture: Architecture, image_shape: ImageShape, num_classes: int) -> str:
+    macs = architecture.macs(image_shape)
+    return f"{macs / 1e6:.2f} M macs and {architecture.params(image_shape, num_classes) / 1e6:.2f} M weights"
+
+
+def fit(
+    settings: SearchSettings, *, population: Population, num_train: int, num_validation: int, speed: Speed
+) -> Plan:
+    """The largest search that fits: fidelity first, then images per epoch, then macs, then iterations.
+
+    Without a time limit the plan is what the settings say, with the speed only telling how long it takes.
+
+    Args:
+        settings: What is given is kept.
+        population: Costs of the networks to choose from.
+        num_train: Training images, the validation split taken off.
+        num_validation: Validation images.
+        speed: Of this machine.
+
+    Returns:
+        A plan whose expected seconds are within nine tenths of the time, if there is any; otherwise the
+        smallest one, whose last brackets will not be started.
+    """
+    if settings.images_per_epoch is not None and settings.images_per_epoch > num_train:
+        raise UserError(
+            f"--images-per-epoch {settings.images_per_epoch} is more than the {num_train} training images."
+        )
+    choice = _Choice(settings, population, num_train, num_validation, speed)
+    if settings.max_seconds is None:
+        return choice.plan(settings.max_epochs or AMBITIONS[0][0], choice.images()[0], settings.max_macs)
+    best = choice.best()
+    if settings.iterations is not None:
+        return best
+    return dataclasses.replace(best.with_more_time(choice.seconds), max_seconds=settings.max_seconds)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What is fixed while `fit` tries fidelities, images and limits."""
+
+    settings: SearchSettings
+    population: Population
+    num_train: int
+    num_validation: int
+    speed: Speed
+
+    @property
+    def seconds(self) -> float:
+        """What may be planned."""
+        assert self.settings.max_seconds is not None
+        return self.settings.max_seconds * (1 - RESERVE)
+
+    def images(self) -> list[int]:
+        """Images per epoch worth trying, the most first."""
+        if self.settings.images_per_epoch is not None:
+            return [self.settings.images_per_epoch]
+        fewest = min(MIN_IMAGES, self.num_train)
+        return sorted({max(fewest, round(share * self.num_train)) for share in SHARES}, reverse=True)
+
+    def plan(self, max_epochs: int, images: int, limit: int | None) -> Plan:
+        """The plan of these choices, whatever it costs; the baseline as wide as its share admits."""
+        width, macs = self._baseline(max_epochs, images, limit)
+        return Plan(
+            max_epochs=max_epochs,
+            factor=self.settings.factor,
+            iterations=self.settings.iterations or 1,
+            images_per_epoch=self.settings.images_per_epoch or images,
+            num_validation=self.num_validation,
+            baseline_width=width,
+            max_macs=limit,
+            max_params=self.settings.max_params,
+            max_seconds=self.settings.max_seconds,
+            cost=self.population.cost(limit, macs),
+            speed=self.speed,
+        )
+
+    def _baseline(self, max_epochs: int, images: int, limit: int | None) -> tuple[float, int]:
+        affordable = limit
+        if self.settings.max_seconds is not None:
+            seconds = BASELINE_SHARE * self.settings.max_seconds - self.speed.overhead_seconds
+            per_mac = max_epochs * (3 * images + self.num_validation) / self.speed.macs_per_second
+            affordable = min(max(1, int(seconds / per_mac)), limit or int(seconds / per_mac))
+        found = self.population.baseline(affordable) or self.population.baseline(limit)
+        if found is None:  # a limit of ours below the narrowest baseline: the user's own admits it
+            found = self.population.baseline(self.settings.max_macs)
+        assert found is not None, "checked when the population was made"
+        return found
+
+    def loosest(self, max_epochs: int, images: int) -> Plan | None:
+        """The plan with the loosest limit on macs that fits the time."""
+        for limit in self.population.limits(self.settings.max_macs):
+            plan = self.plan(max_epochs, images, limit)
+            if plan.seconds <= self.seconds:
+                return plan
+        return None
+
+    def best(self) -> Plan:
+        """The first ambition that fits; else what fits with the largest networks; else the smallest."""
+        ambitions = AMBITIONS
+        if self.settings.max_epochs is not None:
+            ambitions = tuple((self.settings.max_epochs, images, macs) for _, images, macs in AMBITIONS)
+        fitting = []
+        for max_epochs, images_share, macs_share in ambitions:
+            for images in self.images():
+                if images < round(images_share * self.num_train) and self.settings.images_per_epoch is None:
+                    continue
+                plan = self.loosest(max_epochs, images)
+                if plan is not None and self._reaches(plan, macs_share):
+                    return plan
+                fitting += [plan] if plan is not None else []
+        if fitting:
+            return max(fitting, key=lambda plan: plan.max_macs or 0)
+        tightest = list(self.population.limits(self.settings.max_macs))[-1]
+        return self.plan(ambitions[-1][0], self.images()[-1], tightest)
+
+    def _reaches(self, plan: Plan, share: float) -> bool:
+        """Whether networks may be as large as wanted, or as large as the user, or the space, lets them be."""
+        if plan.max_macs == self.settings.max_macs:
+            return True
+        widest = self.population.baseline(None)
+        return widest is not None and plan.max_macs is not None and plan.max_macs >= share * widest[1]

@@ -1,0 +1,45 @@
+"""`model.keras`: a Keras file with the class names inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archsearch.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+MEMBER = "class_names.json"
+"""Keras reads its own members of the file and leaves others alone."""
+
+
+def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Keras knows the format by the ending.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as file:
+            file.writestr(MEMBER, json.dumps(list(class_names)))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """The class names of a model that `save_model` wrote, in the order of its outputs.
+
+    Raises:
+        UserError: The file is none of these.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return tuple(json.loads(file.read(MEMBER)))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not a model with class names: {error}.") from error

@@ -1,0 +1,334 @@
+"""The Hyperband oracle: proposes trials slot by slot, and is rebuilt by replaying the log.
+
+Against Keras Tuner's own: the baseline comes first, every rung trains afresh, a failed trial costs no
+promotion, infeasible draws take no slot, a small space finishes, and draws depend on the slot alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from archsearch.ladder import Ladder, Position
+from archsearch.plan import Bracket, plan_brackets
+from archsearch.trials import Role, Status, TrialRecord
+
+Values = dict[str, Any]
+
+MAX_TRIES = 1000
+"""Draws for one slot before the space counts as exhausted."""
+
+BASELINE_ID = "baseline"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a trial of the oracle is: all that `run_trial` and the log need besides its result."""
+
+    trial_id: str
+    role: Role
+    epochs: int
+    seed: int
+    values: Mapping[str, Any]
+    attempt: int = 0
+    parent_trial_id: str | None = None
+    bracket: Bracket | None = None
+    position: Position | None = None
+
+
+class HyperbandOracle(keras_tuner.Oracle):
+    """Hyperband in which a trial is a slot, not a turn.
+
+    Works in our tuner and, handed to a `keras_tuner.Hyperband` subclass, in stock Keras Tuner: values
+    then hold `tuner/epochs` and its companions, with `tuner/initial_epoch` always 0.
+
+    Args:
+        objective: Name as in the training logs, or a `keras_tuner.Objective`.
+        max_epochs: Fidelity of the top rung and of the baseline.
+        factor: Reduction factor, at least 2.
+        iterations: Passes over all brackets.
+        seed: Of all draws and of the trials' own seeds; 0 is a seed like any other.
+        baseline: Values of trial 0 over the space's defaults; `None` for no baseline.
+        admits: Whether a network with these values is within the limits; others take no slot.
+        hyperparameters: The space, where it is known before a hypermodel is built.
+    """
+
+    def __init__(
+        self,
+        objective: Any = "val_accuracy",
+        *,
+        max_epochs: int,
+        factor: int = 3,
+        iterations: int = 1,
+        seed: int = 0,
+        baseline: Mapping[str, Any] | None = None,
+        admits: Callable[[Values], bool] = lambda values: True,
+        hyperparameters: keras_tuner.HyperParameters | None = None,
+    ) -> None:
+        # Failures are our own business: Keras Tuner's limit of three in a row is switched off.
+        super().__init__(
+            objective=objective, hyperparameters=hyperparameters, max_consecutive_failed_trials=None
+        )
+        brackets = plan_brackets(max_epochs=max_epochs, factor=factor, iterations=iterations)
+        self.ladders = tuple(Ladder(bracket, self.objective.direction) for bracket in brackets)
+        self.max_epochs = max_epochs
+        self.search_seed = seed
+        self.baseline = baseline
+        self.admits = admits
+        self.assignments: dict[str, Assignment] = {}
+        self.dropped: set[str] = set()
+        """Names of brackets that are not to be started."""
+        self._baseline_done = baseline is None
+        self._first_draws: dict[tuple[str, int], Values | None] = {}
+        self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
+        """Trial id and values of the draw that each slot's first rung completed with or runs."""
+        self.verbose = 0
+
+    # What Keras Tuner calls.
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id: str) -> Trial:
+        """The next trial, or one of status IDLE (the running ones decide) or STOPPED (nothing is left)."""
+        ongoing: dict[str, Trial] = self.ongoing_trials
+        if tuner_id in ongoing:
+            return ongoing[tuner_id]
+        assignment = self._next_assignment()
+        if assignment is None:
+            status = TrialStatus.IDLE if ongoing else TrialStatus.STOPPED
+            return Trial(self.get_space(), trial_id="", status=status)
+        trial = self._register(assignment)
+        ongoing[tuner_id] = trial
+        return trial
+
+    def score_trial(self, trial: Trial) -> None:
+        """The objective at the last epoch reported, not at the best: a rung is one complete schedule."""
+        last = max(trial.metrics.get_history(self.objective.name), key=lambda observation: observation.step)
+        trial.score = last.mean()
+        trial.best_step = last.step
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial: Trial) -> None:
+        """Takes the trial's verdict; one that is RUNNING (it ran out of time) is open again."""
+        if trial.status == TrialStatus.RUNNING:
+            self._close(trial.trial_id, None, failed=False)
+            del self.trials[trial.trial_id]
+            self.start_order.remove(trial.trial_id)
+        else:
+            super().end_trial(trial)
+            ended = self.trials[trial.trial_id]
+            self._close(ended.trial_id, ended.score, failed=ended.status != TrialStatus.COMPLETED)
+        self.ongoing_trials = {
+            tuner_id: ongoing
+            for tuner_id, ongoing in self.ongoing_trials.items()
+            if ongoing.trial_id != trial.trial_id
+        }
+
+    def save(self) -> None:
+        """Nothing: `trials.jsonl` is the only truth."""
+
+    def reload(self) -> None:
+        """Nothing: see `replay`."""
+
+    def _save_trial(self, trial: Trial) -> None:
+        """Nothing: as `save`."""
+
+    # Continuing a search.
+
+    def replay(self, records: Iterable[TrialRecord]) -> None:
+        """Brings the oracle to where it was when the last of these records was written.
+
+        A trial that ran out of time is open again.
+        """
+        for record in records:
+            if record.status is Status.TIMED_OUT or record.role is Role.CONFIRM:
+                continue
+            self._replay_one(record)
+
+    def _replay_one(self, record: TrialRecord) -> None:
+        bracket = position = None
+        if record.place is not None:
+            bracket = self._bracket(record.place.iteration, record.place.bracket)
+            position = Position(record.place.rung, record.place.slot, record.attempt)
+        assignment = Assignment(
+            trial_id=record.trial_id,
+            role=record.role,
+            epochs=record.epochs,
+            seed=record.seed,
+            values=record.hyperparameters,
+            attempt=record.attempt,
+            parent_trial_id=record.parent_trial_id,
+            bracket=bracket,
+            position=position,
+        )
+        trial = self._register(assignment)
+        trial.status = str(record.status)
+        trial.message = record.message
+        trial.score = record.score
+        trial.best_step = record.epochs - 1
+        self.end_order.append(trial.trial_id)
+        self._close(trial.trial_id, record.score, failed=record.status is Status.FAILED)
+
+    # Where a trial comes from.
+
+    def _next_assignment(self) -> Assignment | None:
+        if not self._baseline_done and BASELINE_ID not in self.assignments:
+            return self._baseline_assignment()
+        for ladder in self.ladders:
+            if ladder.bracket.name in self.dropped:
+                continue
+            while (position := ladder.next()) is not None:
+                assignment = self._assign(ladder.bracket, position)
+                if assignment is not None:
+                    return assignment
+                ladder.give_up(position.slot)
+        return None
+
+    def _baseline_assignment(self) -> Assignment:
+        values = self._defaults() | dict(self.baseline or {})
+        return Assignment(BASELINE_ID, Role.BASELINE, self.max_epochs, self._seed(BASELINE_ID), values)
+
+    def _assign(self, bracket: Bracket, position: Position) -> Assignment | None:
+        """The trial of a position; `None` if no network is left to draw for it."""
+        trial_id = f"{bracket.name}-r{position.rung}-s{position.slot}"
+        if position.attempt:
+            trial_id += f"-a{position.attempt}"
+        parent = None
+        if position.rung == 0:
+            values = self._draw(bracket, position)
+            if values is None:
+                return None
+        else:
+            parent, values = self._lineages[bracket.name, position.slot]
+        return Assignment(
+            trial_id=trial_id,
+            role=Role.SEARCH,
+            epochs=bracket.rungs[position.rung].epochs,
+            seed=self._seed(trial_id),
+            values=values,
+            attempt=position.attempt,
+            parent_trial_id=parent,
+            bracket=bracket,
+            position=position,
+        )
+
+    def _seed(self, trial_id: str) -> int:
+        """31 bits from (search's seed, trial), the same on every machine and Python."""
+        digest = hashlib.sha256(f"{self.search_seed}/{trial_id}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
+
+    # Draws.
+
+    def _draw(self, bracket: Bracket, position: Position) -> Values | None:
+        if position.attempt == 0:
+            return self._first_draw(bracket, position.slot)
+        taken = [self._first_draw(other, slot) for other, slot in self._slots(bracket.iteration)]
+        for attempt in range(1, position.attempt + 1):
+            values = self._new_draw(f"{bracket.name}/{position.slot}/{attempt}", taken)
+            taken.append(values)
+        return values
+
+    def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
+        """A slot's first draw: differs from the baseline and from those of all slots before it."""
+        for other, other_slot in self._slots(bracket.iteration):
+            key = (other.name, other_slot)
+            if key not in self._first_draws:
+                taken = [*self._first_draws.values(), self._baseline_values()]
+                self._first_draws[key] = self._new_draw(f"{other.name}/{other_slot}/0", taken)
+            if key == (bracket.name, slot):
+                break
+        return self._first_draws[bracket.name, slot]
+
+    def _slots(self, last_iteration: int) -> Iterator[tuple[Bracket, int]]:
+        """All slots of first rungs in the order of the plan, up to and with an iteration."""
+        for ladder in self.ladders:
+            if ladder.bracket.iteration <= last_iteration:
+                for slot in range(ladder.bracket.rungs[0].size):
+                    yield ladder.bracket, slot
+
+    def _new_draw(self, name: str, taken: Iterable[Values | None]) -> Values | None:
+        known = {self._compute_values_hash(values) for values in taken if values is not None}
+        for attempt in range(MAX_TRIES):
+            values = self._random_draw(random.Random(f"{self.search_seed}/{name}/{attempt}"))
+            if self._compute_values_hash(values) not in known and self.admits(values):
+                return values
+        return None
+
+    def _random_draw(self, rng: random.Random) -> Values:
+        """Values of the active hyperparameters only, each drawn in the order of the space."""
+        drawn = keras_tuner.HyperParameters()
+        for hp in self.hyperparameters.space:
+            drawn.merge([hp])
+            if drawn.is_active(hp):
+                drawn.values[hp.name] = hp.prob_to_value(rng.random())
+        return dict(drawn.values)
+
+    def _defaults(self) -> Values:
+        defaults = keras_tuner.HyperParameters()
+        for hp in self.hyperparameters.space:
+            defaults.merge([hp])
+            if defaults.is_active(hp):
+                defaults.values[hp.name] = hp.default
+        return dict(defaults.values)
+
+    def _baseline_values(self) -> Values | None:
+        return None if self.baseline is None else self._defaults() | dict(self.baseline)
+
+    # Book-keeping.
+
+    def _register(self, assignment: Assignment) -> Trial:
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = {**assignment.values, **_tuner_values(assignment)}
+        trial = Trial(hyperparameters, trial_id=assignment.trial_id, status=TrialStatus.RUNNING)
+        self.trials[trial.trial_id] = trial
+        self.start_order.append(trial.trial_id)
+        self.assignments[trial.trial_id] = assignment
+        if assignment.bracket is not None and assignment.position is not None:
+            self._ladder(assignment.bracket).start(assignment.position)
+            if assignment.position.rung == 0:
+                lineage = assignment.bracket.name, assignment.position.slot
+                self._lineages[lineage] = (trial.trial_id, dict(assignment.values))
+        return trial
+
+    def _close(self, trial_id: str, score: float | None, *, failed: bool) -> None:
+        """Tells the ladder; without a score and not failed, the place is open again."""
+        assignment = self.assignments[trial_id]
+        if score is None and not failed:
+            del self.assignments[trial_id]
+        if assignment.bracket is None or assignment.position is None:
+            self._baseline_done = failed or score is not None
+            return
+        ladder = self._ladder(assignment.bracket)
+        if failed:
+            ladder.fail(assignment.position)
+        elif score is None:
+            ladder.release(assignment.position)
+        else:
+            ladder.complete(assignment.position, score)
+            lineage = assignment.bracket.name, assignment.position.slot
+            self._lineages[lineage] = (trial_id, dict(assignment.values))
+
+    def _bracket(self, iteration: int, number: int) -> Bracket:
+        brackets = (ladder.bracket for ladder in self.ladders)
+        return next(each for each in brackets if (each.iteration, each.number) == (iteration, number))
+
+    def _ladder(self, bracket: Bracket) -> Ladder:
+        return next(ladder for ladder in self.ladders if ladder.bracket is bracket)
+
+
+def _tuner_values(assignment: Assignment) -> Values:
+    """What stock `keras_tuner.Hyperband.run_trial` reads; every rung starts from epoch 0."""
+    values: Values = {"tuner/epochs": assignment.epochs, "tuner/initial_epoch": 0}
+    if assignment.bracket is not None and assignment.position is not None:
+        values |= {"tuner/bracket": assignment.bracket.number, "tuner/round": assignment.position.rung}
+    return values
+
+
+def structure_values(values: Mapping[str, Any]) -> Values:
+    """Values without Keras Tuner's own `tuner/...`."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}

@@ -1,0 +1,233 @@
+"""What a search will do, before anything trains: brackets, rungs, trials, epochs, seconds. No TensorFlow.
+
+Hyperband after Li et al. (JMLR 18, 2018), with the bracket sizes of Keras Tuner. Every rung trains
+afresh for its full number of epochs, so a bracket costs the sum over its rungs of trials times epochs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MIN_EPOCHS = 1
+"""Fidelity below which no bracket starts."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One level of a bracket: so many trials, each trained for so many epochs."""
+
+    epochs: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """One ladder: the best of each rung are promoted to the next."""
+
+    iteration: int
+    number: int
+    """How many promotions it holds; the highest number is the most aggressive and comes first."""
+    rungs: tuple[Rung, ...]
+
+    @property
+    def name(self) -> str:
+        """Short and unique within a run: `b2`, in later iterations `i1-b2`."""
+        return f"b{self.number}" if self.iteration == 0 else f"i{self.iteration}-b{self.number}"
+
+    @property
+    def num_trials(self) -> int:
+        return sum(rung.size for rung in self.rungs)
+
+    @property
+    def num_epochs(self) -> int:
+        return sum(rung.size * rung.epochs for rung in self.rungs)
+
+
+def plan_brackets(*, max_epochs: int, factor: int, iterations: int = 1) -> tuple[Bracket, ...]:
+    """All brackets in the order they start, the most aggressive of each iteration first.
+
+    Args:
+        max_epochs: Fidelity of the top rung, at least 1.
+        factor: Reduction factor between rungs, at least 2.
+        iterations: Passes over all brackets, at least 1.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    if max_epochs < 1:
+        raise ValueError(f"`max_epochs` must be at least 1, got {max_epochs}.")
+    if factor < 2:
+        raise ValueError(f"`factor` must be at least 2, got {factor}.")
+    if iterations < 1:
+        raise ValueError(f"`iterations` must be at least 1, got {iterations}.")
+    # In whole numbers: floor(log(243, 3)) is 4 in floating point, not 5.
+    largest = 0
+    while factor ** (largest + 1) * MIN_EPOCHS <= max_epochs:
+        largest += 1
+    return tuple(
+        Bracket(
+            iteration=iteration, number=number, rungs=_rungs(number, max_epochs=max_epochs, factor=factor)
+        )
+        for iteration in range(iterations)
+        for number in range(largest, -1, -1)
+    )
+
+
+def _rungs(number: int, *, max_epochs: int, factor: int) -> tuple[Rung, ...]:
+    """The rungs of one bracket; all brackets of an iteration cost about the same."""
+    ceil_log = 0
+    while factor**ceil_log < max_epochs:
+        ceil_log += 1
+    ends = ceil_log + 1  # trials of the top rung in bracket 0
+    return tuple(
+        Rung(
+            epochs=_ceil_div(max_epochs, factor ** (number - rung)),
+            size=_ceil_div(ends * factor ** (number - rung), number + 1),
+        )
+        for rung in range(number + 1)
+    )
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast this machine trains, and what a trial costs besides."""
+
+    macs_per_second: float
+    """Multiply-adds; training an image takes 3 times its forward `macs` (forward, and twice backward)."""
+    overhead_seconds: float
+    """Building and tracing one trial."""
+    source: str
+    """"measured" by real training steps, or "estimated" from matrix products."""
+
+    def trial_seconds(self, macs: float, *, epochs: int, num_images: int, num_validation: int) -> float:
+        """What one trial is expected to take."""
+        return (
+            self.overhead_seconds + epochs * macs * (3 * num_images + num_validation) / self.macs_per_second
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected macs of the trials of a search: what the plan's seconds are computed from."""
+
+    baseline_macs: float
+    first_rung_macs: float
+    """Mean over random networks within the limits."""
+    promoted_macs: float
+    """Mean over the larger half of them, for larger networks tend to win promotions."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be run, trial for trial and epoch for epoch, unless something fails or time runs out."""
+
+    max_epochs: int
+    factor: int
+    iterations: int
+    images_per_epoch: int
+    """Images a training epoch passes over; fewer than all: the same stratified subset in every trial."""
+    num_validation: int
+    baseline_width: float
+    """1.0 is the documented width."""
+    max_macs: int | None
+    max_params: int | None
+    max_seconds: float | None
+    cost: Cost
+    speed: Speed
+
+    @property
+    def brackets(self) -> tuple[Bracket, ...]:
+        return plan_brackets(max_epochs=self.max_epochs, factor=self.factor, iterations=self.iterations)
+
+    @property
+    def num_trials(self) -> int:
+        """The baseline included."""
+        return 1 + sum(bracket.num_trials for bracket in self.brackets)
+
+    @property
+    def num_epochs(self) -> int:
+        """The baseline's included."""
+        return self.max_epochs + sum(bracket.num_epochs for bracket in self.brackets)
+
+    @property
+    def seconds(self) -> float:
+        """Expected duration of the whole search."""
+        return self.baseline_seconds + sum(self.bracket_seconds(bracket) for bracket in self.brackets)
+
+    @property
+    def baseline_seconds(self) -> float:
+        return self.trial_seconds(self.cost.baseline_macs, self.max_epochs)
+
+    def bracket_seconds(self, bracket: Bracket) -> float:
+        """Expected duration of one bracket."""
+        return sum(
+            rung.size * self.trial_seconds(self.rung_macs(number), rung.epochs)
+            for number, rung in enumerate(bracket.rungs)
+        )
+
+    def rung_macs(self, rung: int) -> float:
+        return self.cost.first_rung_macs if rung == 0 else self.cost.promoted_macs
+
+    def trial_seconds(self, macs: float, epochs: int) -> float:
+        """Expected duration of one trial."""
+        return self.speed.trial_seconds(
+            macs, epochs=epochs, num_images=self.images_per_epoch, num_validation=self.num_validation
+        )
+
+    def with_more_time(self, max_seconds: float | None) -> Plan:
+        """The same plan with as many iterations as the time admits, never fewer than now."""
+        if max_seconds is None:
+            return dataclasses.replace(self, max_seconds=None)
+        longer = dataclasses.replace(self, max_seconds=max_seconds)
+        while (more := dataclasses.replace(longer, iterations=longer.iterations + 1)).seconds <= max_seconds:
+            longer = more
+        return longer
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """The inverse of `to_dict`."""
+        return cls(**{**data, "cost": Cost(**data["cost"]), "speed": Speed(**data["speed"])})
+
+
+def describe(plan: Plan) -> Iterator[str]:
+    """The plan as lines for a person: what is spent, and on what."""
+    yield (
+        f"{plan.num_trials} trials, {plan.num_epochs} epochs of {plan.images_per_epoch:,} images, "
+        f"about {format_seconds(plan.seconds)} (speed {plan.speed.source}: "
+        f"{2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s)"
+    )
+    yield f"  baseline: 1 x {_epochs(plan.max_epochs)}, about {format_seconds(plan.baseline_seconds)}"
+    for bracket in plan.brackets:
+        ladder = " -> ".join(f"{rung.size} x {_epochs(rung.epochs)}" for rung in bracket.rungs)
+        yield f"  {bracket.name}: {ladder}, about {format_seconds(plan.bracket_seconds(bracket))}"
+    limits = [
+        f"{name} at most {value / 1e6:.1f} M"
+        for name, value in (("macs", plan.max_macs), ("weights", plan.max_params))
+        if value is not None
+    ]
+    if limits:
+        yield f"  limits: {', '.join(limits)}"
+
+
+def _epochs(num: int) -> str:
+    return f"{num} epoch" if num == 1 else f"{num} epochs"
+
+
+def format_seconds(seconds: float) -> str:
+    """Such as 48 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

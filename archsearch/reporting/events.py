@@ -1,0 +1,47 @@
+"""Writes what TensorBoard shows of a search, and its picture, while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from archsearch.callbacks import SearchCallback
+from archsearch.plan import Plan
+from archsearch.reporting.tensorboard import TrialEvents, write_trial_session
+from archsearch.run_folder import RunFolder
+from archsearch.settings import SearchSettings
+from archsearch.trials import TrialRecord
+
+if TYPE_CHECKING:
+    from archsearch.oracle import Assignment
+
+
+class EventWriter(SearchCallback):
+    """One folder of events per trial: its curves while it runs, then its row in the HParams table."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._open: dict[str, TrialEvents] = {}
+
+    def on_search_begin(
+        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+    ) -> None:
+        """A process killed between the log and the events leaves a trial without its row: written now."""
+        for record in records:
+            if not any(self.folder.trial(record.trial_id).glob("events.out.tfevents.*.hparams")):
+                write_trial_session(self.folder.trial(record.trial_id), record)
+
+    def on_trial_begin(self, assignment: Assignment, text: str) -> None:
+        self._open[assignment.trial_id] = TrialEvents(self.folder.trial(assignment.trial_id))
+
+    def on_epoch_end(self, assignment: Assignment, epoch: int, values: Mapping[str, float]) -> None:
+        self._open[assignment.trial_id].epoch(epoch, values)
+
+    def on_trial_end(self, record: TrialRecord) -> None:
+        self._open.pop(record.trial_id).close()
+        write_trial_session(self.folder.trial(record.trial_id), record)
+
+    def on_search_end(self) -> None:
+        for events in self._open.values():
+            events.close()
+        self._open.clear()

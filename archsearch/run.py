@@ -1,0 +1,204 @@
+"""A stored search, read back: its trials, its incumbent, what it is worth. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch import trials as trial_log
+from archsearch.errors import UserError
+from archsearch.plan import Plan
+from archsearch.run_folder import RunFolder, read_json
+from archsearch.settings import SearchSettings
+from archsearch.trials import Lift, Role, Status, TrialRecord, read_records
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search as its folder tells it.
+
+    Args:
+        folder: Where it is stored.
+    """
+
+    folder: RunFolder
+
+    @cached_property
+    def stored(self) -> Mapping[str, Any]:
+        """settings.json."""
+        return read_json(self.folder.settings)
+
+    @cached_property
+    def settings(self) -> SearchSettings:
+        return SearchSettings(**self.stored["settings"])
+
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan.from_dict(self.stored["plan"])
+
+    @cached_property
+    def trials(self) -> list[TrialRecord]:
+        """Every finished trial in the order they ended."""
+        return read_records(self.folder.trials)[0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search ended by itself: the plan was done, or the time used up."""
+        return bool(self.stored["finished"])
+
+    @property
+    def incumbent(self) -> TrialRecord | None:
+        """The best completed trial of the highest fidelity reached; `None` while there is none."""
+        return trial_log.incumbent(self.trials, self.settings.direction)
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        """The completed baseline; `None` while there is none."""
+        return trial_log.baseline(self.trials)
+
+    @property
+    def lift(self) -> Lift | None:
+        """What the incumbent gained over the baseline; `None` if they cannot be compared."""
+        return trial_log.lift(self.incumbent, self.baseline, self.plan.num_validation)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock of the search so far."""
+        return max((record.elapsed_seconds for record in self.trials), default=0.0)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a trial; hyperparameters in columns of their own, empty where inactive.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UserError("to_dataframe() needs pandas: pip install pandas") from None
+        rows = []
+        for record in self.trials:
+            row = {name: value for name, value in vars(record).items() if name not in _NESTED}
+            rows.append(row | dict(record.hyperparameters))
+        return pandas.DataFrame(rows).convert_dtypes()
+
+    def deviations(self) -> Iterator[str]:
+        """Where the trials differ from the plan, and why."""
+        for bracket in self.plan.brackets:
+            ran = [
+                record
+                for record in self.trials
+                if record.place is not None and record.place[:2] == (bracket.iteration, bracket.number)
+            ]
+            if not ran:
+                yield f"bracket {bracket.name} was not started"
+                continue
+            for number, rung in enumerate(bracket.rungs):
+                completed = sum(record.rung == number and record.status is Status.COMPLETED for record in ran)
+                if completed < rung.size:
+                    yield (
+                        f"bracket {bracket.name}, {rung.epochs} epochs: "
+                        f"{completed} of {rung.size} trials completed"
+                    )
+        for record in self.trials:
+            if record.status is not Status.COMPLETED:
+                yield f"{record.trial_id} {record.status}: {record.message}"
+
+    def to_status(self) -> dict[str, Any]:
+        """The state in plain data, for scripts."""
+        best, base = self.incumbent, self.baseline
+        counts = {status: sum(record.status is status for record in self.trials) for status in Status}
+        return {
+            "run": str(self.folder.path),
+            "finished": self.finished,
+            "trials": {"planned": self.plan.num_trials, **counts},
+            "seconds": self.seconds,
+            "max_seconds": self.settings.max_seconds,
+            "objective": self.settings.objective,
+            "incumbent": _brief(best),
+            "baseline": _brief(base),
+            "lift_points": self.lift.points if self.lift else None,
+            "lift_standard_error": self.lift.standard_error if self.lift else None,
+            "deviations": list(self.deviations()),
+        }
+
+
+_NESTED = ("curve", "hyperparameters", "architecture")
+
+
+def _brief(record: TrialRecord | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    names = ("trial_id", "score", "epochs", "params", "macs", "seconds", "hyperparameters")
+    return {name: getattr(record, name) for name in names}
+
+
+def baseline_name(plan: Plan, hypermodel: str) -> str:
+    """How the baseline is called in every sentence: a narrowed one says so.
+
+    Args:
+        plan: Holds its width.
+        hypermodel: As stored in settings.json.
+    """
+    if hypermodel != BUILT_IN:
+        return "the defaults of the space"
+    if plan.baseline_width == 1.0:
+        return "the documented network"
+    return f"the documented network at width {plan.baseline_width:.2f}"
+
+
+BUILT_IN = "space.hypermodel:VGGHyperModel"
+"""How the built-in space is named in settings.json and best.json."""
+
+
+def open_run(path: str | Path) -> Run:
+    """A stored search.
+
+    Args:
+        path: `logs/<run>`.
+
+    Raises:
+        UserError: There is no search.
+    """
+    run = Run(RunFolder(Path(path)))
+    if not run.folder.exists():
+        raise UserError(f"There is no search in {path}. Start one with `python search.py`.")
+    return run
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The answer, in the words of the run's end: what was found, what it is worth, what comes next."""
+    done = sum(record.status is Status.COMPLETED for record in run.trials)
+    best, base = run.incumbent, run.baseline
+    name = baseline_name(run.plan, run.stored["hypermodel"])
+    yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
+    for deviation in run.deviations():
+        yield f"  not as planned: {deviation}"
+    if best is None:
+        yield "No trial succeeded."
+        return
+    yield f"incumbent: {_line(best, run.settings.objective)}"
+    if base is not None:
+        yield f"baseline:  {_line(base, run.settings.objective)}  ({name})"
+    yield _verdict(run, best, name)
+
+
+def _line(record: TrialRecord, objective: str) -> str:
+    text = f"{record.trial_id}  {objective} {record.score:.4f} after {record.epochs} epochs"
+    if record.macs is not None and record.params is not None:
+        text += f"  {record.macs / 1e6:.1f} M macs  {record.params / 1e6:.2f} M weights"
+    return text
+
+
+def _verdict(run: Run, best: TrialRecord, name: str) -> str:
+    if best.role is Role.BASELINE:
+        return f"No structure did better than {name}."
+    if run.lift is None:
+        return f"The incumbent cannot be compared with {name}, which was not trained to the same fidelity."
+    return f"lift over {name}: {run.lift}"

@@ -1,0 +1,200 @@
+"""Every path of a run, and how its files are written: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from archsearch.errors import UserError
+from archsearch.trials import TrialRecord
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names that are a folder on every system and cannot leave the logs folder."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One search on disk.
+
+    Args:
+        path: `logs/<run>`.
+    """
+
+    path: Path
+
+    @classmethod
+    def named(cls, name: str, logs: Path | str) -> RunFolder:
+        """The folder of a run.
+
+        Raises:
+            UserError: The name is not usable as a folder.
+        """
+        if not NAME_PATTERN.fullmatch(name):
+            raise UserError(f"--run must be a name of letters, digits, '.', '_' and '-', got {name!r}.")
+        return cls(Path(logs) / name)
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def trials(self) -> Path:
+        return self.path / "trials.jsonl"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.json"
+
+    @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    @property
+    def speed(self) -> Path:
+        return self.cache / "speed.json"
+
+    @property
+    def figure(self) -> Path:
+        return self.path / "search.png"
+
+    def trial(self, trial_id: str) -> Path:
+        """TensorBoard events of one trial."""
+        return self.path / "trials" / trial_id
+
+    def final(self, what: str) -> Path:
+        """What a final training leaves: `what` is "best", "documented" or "trial-ID"."""
+        return self.path / "final" / what
+
+    def exists(self) -> bool:
+        """Whether a search was started here."""
+        return self.settings.exists()
+
+    def clear(self) -> None:
+        """Removes what a search wrote; decoded images and trained models stay.
+
+        Raises:
+            UserError: The folder holds none of a run's files, so it is not ours to remove.
+        """
+        if not self.path.exists():
+            return
+        ours = self.settings.exists() or self.trials.exists()
+        foreign = {entry.name for entry in self.path.iterdir()} - {"lock", "cache", "final"}
+        if foreign and not ours:
+            raise UserError(
+                f"{self.path} is not the folder of a run; choose another --run or remove it yourself."
+            )
+        events = self.path.glob("events.out.tfevents.*")
+        # The settings go last: as long as they are there, what is left is known to be ours.
+        for file in (self.trials, self.best, self.figure, *events):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.path / "trials", ignore_errors=True)
+        self.settings.unlink(missing_ok=True)
+
+    def append(self, record: TrialRecord) -> None:
+        """Adds one line to the log; on disk when this returns."""
+        with self.trials.open("ab") as file:
+            file.write(record.to_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def drop_torn_line(self) -> None:
+        """Cuts what follows the last line end of the log, so that the next line begins on its own."""
+        data = self.trials.read_bytes()
+        with self.trials.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run's lock; a folder in which nothing was begun is removed again.
+
+        Raises:
+            UserError: Another search holds it.
+        """
+        with locked(self.path / "lock", self.path):
+            yield
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: Path) -> Iterator[None]:
+    """Holds a lock file; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        path: The lock file. Its folder is made, and removed again if nothing else is put there.
+        what: Named in the refusal.
+
+    Raises:
+        UserError: Another process holds it, or the folder cannot be written.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(
+            f"Another process is working on {what}. Wait for it, or choose another --run."
+        ) from None
+    except OSError as error:
+        raise UserError(f"{what} cannot be written: {error}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        _remove_if_alone(path)
+
+
+def _remove_if_alone(lock: Path) -> None:
+    """Removes a lock file with its folder, and the folder above, if they hold nothing else."""
+    if [entry.name for entry in lock.parent.iterdir()] != [lock.name]:
+        return
+    lock.unlink(missing_ok=True)
+    for folder in (lock.parent, lock.parent.parent):
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file in one step: a reader, or a kill, sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """JSON that a person can read, atomically."""
+    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        UserError: The file is not there or not readable as such.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}. Run `python search.py` first.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). Restore it, or start over with --overwrite."
+        ) from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is not one of our files: it holds no JSON object.")
+    return data

@@ -1,0 +1,135 @@
+"""How TensorFlow is set up on this machine. `configure()` runs before its first import.
+
+Only variables that are not set already are set, so the usual ones override. What was in force is
+recorded in a run's settings.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from archsearch.errors import UserError
+
+RECORDED_VARIABLES = (
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_XLA_FLAGS",
+    "CUDA_VISIBLE_DEVICES",
+    "KERAS_BACKEND",
+)
+
+
+def num_cores() -> int:
+    """Cores this process may use, which in a container or under `taskset` are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def configure() -> None:
+    """Sets the environment for TensorFlow; one warning if TensorFlow is loaded already.
+
+    - oneDNN on: off by default on CPUs without AVX-512, where it is worth a factor of 2 to 4.
+    - Threads to the cores of this process, not to those of the machine.
+    - On a GPU, memory is taken as needed, so that two processes can share it.
+
+    XLA needs nothing here: Keras's `jit_compile="auto"` leaves it off on a CPU, where it is slower, and
+    on where it helps.
+
+    Raises:
+        UserError: `KERAS_BACKEND` asks for something else than TensorFlow.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise UserError(
+            f"archsearch trains with TensorFlow, but KERAS_BACKEND is {backend!r}. Unset it and try again."
+        )
+    wanted = {
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "TF_NUM_INTRAOP_THREADS": str(num_cores()),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    missing = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(missing)
+    if "tensorflow" in sys.modules and "TF_ENABLE_ONEDNN_OPTS" in missing:
+        warnings.warn(
+            "TensorFlow was imported before archsearch.runtime.configure(), so training on a CPU may be "
+            "2 to 4 times slower. Call it first.",
+            stacklevel=2,
+        )
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, configured, its devices found, without the lines its C++ code prints while it loads."""
+    configure()
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    with _quiet_stderr():
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+        tensorflow.zeros(1)
+    return tensorflow
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Holds back what is written to file descriptor 2; shows it if the block raises.
+
+    TensorFlow's loader writes there before any log level is in force.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def machine() -> dict[str, Any]:
+    """This machine in plain data, for the run's records."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": num_cores(),
+        "gpus": [device.name for device in import_tensorflow().config.list_physical_devices("GPU")],
+        "environment": {name: os.environ[name] for name in RECORDED_VARIABLES if name in os.environ},
+    }
+
+
+def _processor() -> str:
+    """The model name, which `platform.processor` leaves empty on Linux."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """What the results depend on."""
+    from importlib.metadata import version
+
+    packages = ("tensorflow", "keras", "keras-tuner", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -1,0 +1,400 @@
+"""The straight line of a search.
+
+settings -> dataset -> plan -> space -> tuner -> trials.jsonl -> best.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch import fitting, runtime
+from archsearch.callbacks import SearchCallback
+from archsearch.dataset import ImageStatistics, Splits, facts, image_statistics, load, subset
+from archsearch.errors import UserError
+from archsearch.fitting import Population, family_population
+from archsearch.plan import Plan, Speed
+from archsearch.reporting.events import EventWriter
+from archsearch.reporting.tensorboard import Kind, write_hparams_config
+from archsearch.run import BUILT_IN, Run
+from archsearch.run_folder import RunFolder, read_json, write_json
+from archsearch.settings import SearchSettings, continued, resolve
+from archsearch.speed import estimate_speed
+from archsearch.trials import TrialRecord, incumbent, read_records
+from space.recipe import RECIPES
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from archsearch.training import TrainingData
+    from archsearch.tuner import Measured, RunTrial
+
+VALIDATION_SHARE = 0.1
+
+
+def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str, Any]) -> Plan:
+    """What `search` would do, without TensorFlow: nothing is measured, written or downloaded.
+
+    The speed is the stored one of this run where there is one, else an estimate.
+    """
+    stored = None if overwrite or not folder.exists() else read_json(folder.settings)
+    if stored is not None:
+        return _continued_plan(stored, continued(stored["settings"], given), given)
+    settings = resolve(given)
+    known = facts(data if data is not None else settings.dataset)
+    num_validation = round(VALIDATION_SHARE * known.num_train)
+    return fitting.fit(
+        settings,
+        population=family_population(known.image_shape, known.num_classes, settings=settings),
+        num_train=known.num_train - num_validation,
+        num_validation=num_validation,
+        speed=Speed(**read_json(folder.speed)) if folder.speed.exists() else estimate_speed(),
+    )
+
+
+def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: Mapping[str, Any]) -> Plan:
+    plan = Plan.from_dict(stored["plan"])
+    if settings.iterations is not None:
+        plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
+    if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
+        if settings.max_seconds is not None:
+            planned_seconds = settings.max_seconds * (1 - fitting.RESERVE)
+            plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
+        plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
+    return plan
+
+
+@dataclass(frozen=True)
+class Search:
+    """One call of `archsearch.search`, resolved: what is searched, with what, where.
+
+    Args:
+        data: A name, a path, or arrays; `None` for what the settings say.
+        folder: Where the run is stored.
+        overwrite: Whether an earlier search there is removed.
+        hypermodel: Another space than the built-in one.
+        callbacks: Told of every trial.
+        given: The settings that were given, by field name.
+        run_trial: Trains one trial; another one in tests.
+    """
+
+    data: Any
+    folder: RunFolder
+    overwrite: bool
+    hypermodel: keras_tuner.HyperModel | None
+    callbacks: tuple[SearchCallback, ...]
+    given: Mapping[str, Any]
+    run_trial: RunTrial | None = None
+
+    def execute(self) -> Run:
+        """Runs or continues the search to its end."""
+        start = time.time()
+        with self.folder.locked():
+            stored = None if self.overwrite or not self.folder.exists() else read_json(self.folder.settings)
+            if stored is not None and self._is_finished(stored):
+                return Run(self.folder)
+            settings = resolve(self.given) if stored is None else continued(stored["settings"], self.given)
+            runtime.import_tensorflow()
+            splits = self._load(settings)
+            self._check_same(stored, splits)
+            problem = _problem(settings, splits, self.hypermodel)
+            if stored is None:
+                plan = self._new_plan(settings, problem)
+            else:
+                plan = _continued_plan(stored, settings, self.given)
+            self._begin(stored, settings, splits, problem, plan)
+            self._run(problem, settings, plan, splits, start)
+            write_json(self.folder.settings, {**read_json(self.folder.settings), "finished": True})
+        return Run(self.folder)
+
+    def _is_finished(self, stored: Mapping[str, Any]) -> bool:
+        """Whether there is nothing to do: the search ended, and nothing given asks for more."""
+        settings = continued(stored["settings"], self.given)
+        return bool(stored["finished"]) and settings.to_dict() == stored["settings"]
+
+    def _load(self, settings: SearchSettings) -> Splits:
+        data = self.data if self.data is not None else settings.dataset
+        return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
+
+    def _check_same(self, stored: Mapping[str, Any] | None, splits: Splits) -> None:
+        """Refuses to go on with other images, or another space, than the run began with."""
+        if stored is None:
+            return
+        if stored["dataset"]["content_hash"] != splits.content_hash:
+            raise UserError(
+                f"The images of {splits.name} are not those this run was searched on. "
+                "Choose another --run, or start over with --overwrite."
+            )
+        if stored["hypermodel"] != hypermodel_name(self.hypermodel):
+            given = hypermodel_name(self.hypermodel)
+            raise UserError(f"This run searches {stored['hypermodel']}, not {given}. Choose another --run.")
+
+    def _new_plan(self, settings: SearchSettings, problem: Problem) -> Plan:
+        from archsearch.speed import measure_speed
+
+        if self.run_trial is None:
+            values, macs = problem.measured_network(settings)
+            speed = measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
+        else:
+            speed = estimate_speed()
+        return fitting.fit(
+            settings,
+            population=problem.population,
+            num_train=len(problem.data.train),
+            num_validation=len(problem.data.validation or ()),
+            speed=speed,
+        )
+
+    def _begin(
+        self,
+        stored: Mapping[str, Any] | None,
+        settings: SearchSettings,
+        splits: Splits,
+        problem: Problem,
+        plan: Plan,
+    ) -> None:
+        """Everything is checked: only now is anything written."""
+        if stored is None:
+            self.folder.clear()
+        description = {
+            "settings": settings.to_dict(),
+            "plan": plan.to_dict(),
+            "hypermodel": hypermodel_name(self.hypermodel),
+            "recipe": problem.recipe,
+            "dataset": describe_dataset(splits, problem.statistics),
+            "versions": runtime.versions(),
+            "git_commit": git_commit(),
+            "machine": runtime.machine(),
+            "finished": False,
+        }
+        write_json(self.folder.settings, description)
+        write_json(self.folder.speed, dataclasses.asdict(plan.speed))
+
+    def _run(
+        self, problem: Problem, settings: SearchSettings, plan: Plan, splits: Splits, start: float
+    ) -> None:
+        from archsearch.oracle import HyperbandOracle
+        from archsearch.training import run_trial
+        from archsearch.tuner import HyperbandTuner
+
+        records, torn = read_records(self.folder.trials)
+        if torn:
+            self.folder.drop_torn_line()
+        spent = max((record.elapsed_seconds for record in records), default=0.0)
+        oracle = HyperbandOracle(
+            _objective(settings),
+            max_epochs=plan.max_epochs,
+            factor=plan.factor,
+            iterations=plan.iterations,
+            seed=settings.seed,
+            baseline={"width": plan.baseline_width} if self.hypermodel is None else {},
+            admits=lambda values: _admits(problem.measure(values), plan),
+        )
+        keeper = BestKeeper(self.folder, settings.direction, problem)
+        callbacks = [keeper, EventWriter(self.folder), *self.callbacks]
+        tuner = HyperbandTuner(
+            oracle,
+            problem.hypermodel,
+            folder=self.folder,
+            plan=plan,
+            data=dataclasses.replace(
+                problem.data, train=subset(problem.data.train, plan.images_per_epoch, settings.seed)
+            ),
+            measure=problem.measure,
+            deadline=None if settings.max_seconds is None else start + settings.max_seconds - spent,
+            spent_seconds=spent + (time.time() - start),
+            callbacks=callbacks,
+            run=self.run_trial or run_trial,
+        )
+        oracle.replay(records)
+        write_hparams_config(self.folder.path, hyperparameter_kinds(oracle.hyperparameters))
+        try:
+            for callback in callbacks:
+                callback.on_search_begin(settings, plan, records, splits.notes)
+            tuner.search()
+        finally:
+            for callback in callbacks:
+                callback.on_search_end()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The space on these images: what is built, from what, and what it costs."""
+
+    hypermodel: keras_tuner.HyperModel
+    data: TrainingData
+    statistics: ImageStatistics
+    population: Population
+    measure: Callable[[dict[str, Any]], Measured]
+    recipe: dict[str, Any] | None
+
+    def measured_network(self, settings: SearchSettings) -> tuple[dict[str, Any], int]:
+        """Values and macs of the network to measure the speed on: the baseline near the size to come."""
+        measured = self.measure({})
+        if measured.macs is None:
+            return {}, 1
+        # On a CPU the plan will come to about this; on a GPU the documented network takes milliseconds.
+        gpus = runtime.import_tensorflow().config.list_physical_devices("GPU")
+        wanted = measured.macs if gpus else measured.macs / 16
+        limit = min(wanted, settings.max_macs or wanted)
+        width, macs = self.population.baseline(limit) or (1.0, measured.macs)
+        return {"width": width}, macs
+
+
+def _problem(settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None) -> Problem:
+    from archsearch.training import TrainingData, recipe_of
+
+    data = TrainingData(splits.train, splits.validation, splits.num_classes)
+    statistics = image_statistics(splits.train)
+    if hypermodel is not None:
+        population = Population(macs=(1,), baseline=lambda limit: (1.0, 1))
+        recipe = recipe_of(hypermodel).to_dict()
+        return Problem(
+            hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe
+        )
+    built_in = built_in_hypermodel(splits, settings.recipe, statistics)
+    return Problem(
+        hypermodel=built_in,
+        data=data,
+        statistics=statistics,
+        population=family_population(splits.image_shape, splits.num_classes, settings=settings),
+        measure=lambda values: measure(built_in, values),
+        recipe=built_in.recipe.to_dict(),
+    )
+
+
+def built_in_hypermodel(splits: Splits, recipe: str, statistics: ImageStatistics) -> Any:
+    """The VGG space for these images; flips only where a mirrored image is a valid one."""
+    from space.hypermodel import VGGHyperModel
+
+    base = RECIPES[recipe]
+    return VGGHyperModel(
+        splits.image_shape,
+        splits.num_classes,
+        recipe=dataclasses.replace(base, flip=base.flip and splits.flip),
+        statistics=statistics,
+    )
+
+
+def measure(hypermodel: Any, values: Mapping[str, Any]) -> Measured:
+    """What the network with these values costs, unbuilt; unknown where the space has no `Architecture`."""
+    import keras_tuner
+
+    from archsearch.tuner import Measured
+
+    if not hasattr(hypermodel, "architecture"):
+        return Measured(None, None, None)
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    architecture = hypermodel.architecture(hp)
+    return Measured(
+        architecture=architecture,
+        macs=architecture.macs(hypermodel.image_shape),
+        params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
+    )
+
+
+def _admits(measured: Measured, plan: Plan) -> bool:
+    return not (
+        (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
+        or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
+    )
+
+
+def hyperparameter_kinds(space: keras_tuner.HyperParameters) -> list[tuple[str, Kind]]:
+    """Every hyperparameter of the space with its type in TensorBoard, one for ever."""
+    names: dict[str, Kind] = {}
+    for hp in space.space:
+        if isinstance(hp.default, bool):
+            names[hp.name] = "bool"
+        else:
+            names[hp.name] = "str" if isinstance(hp.default, str) else "float"
+    return list(names.items())
+
+
+def _objective(settings: SearchSettings) -> Any:
+    import keras_tuner
+
+    return keras_tuner.Objective(settings.objective, settings.direction)
+
+
+class BestKeeper(SearchCallback):
+    """Writes best.json whenever the incumbent changes."""
+
+    def __init__(self, folder: RunFolder, direction: str, problem: Problem) -> None:
+        self.folder = folder
+        self.direction = direction
+        self.problem = problem
+        self.records: list[TrialRecord] = []
+
+    def on_search_begin(
+        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+    ) -> None:
+        self.records = list(records)
+        self._write()
+
+    def on_trial_end(self, record: TrialRecord) -> None:
+        before = incumbent(self.records, self.direction)
+        self.records = [other for other in self.records if other.trial_id != record.trial_id] + [record]
+        if incumbent(self.records, self.direction) is not before:
+            self._write()
+
+    def _write(self) -> None:
+        best = incumbent(self.records, self.direction)
+        if best is not None:
+            write_json(
+                self.folder.best,
+                {
+                    "trial_id": best.trial_id,
+                    "score": best.score,
+                    "epochs": best.epochs,
+                    "hypermodel": hypermodel_name(self.problem.hypermodel),
+                    "hyperparameters": dict(best.hyperparameters),
+                    "recipe": self.problem.recipe,
+                    "record": best.to_dict(),
+                },
+            )
+
+
+def hypermodel_name(hypermodel: keras_tuner.HyperModel | None) -> str:
+    """`module:Class`; the built-in space's for `None`."""
+    if hypermodel is None:
+        return BUILT_IN
+    return f"{type(hypermodel).__module__}:{type(hypermodel).__qualname__}"
+
+
+def describe_dataset(splits: Splits, statistics: ImageStatistics) -> dict[str, Any]:
+    """What settings.json and result.json say of the images."""
+    return {
+        "name": splits.name,
+        "content_hash": splits.content_hash,
+        "image_shape": list(splits.image_shape),
+        "class_names": list(splits.class_names),
+        "num_train": len(splits.train),
+        "num_validation": len(splits.validation),
+        "flip": splits.flip,
+        "statistics": statistics.to_json(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit this package is checked out at; `None` where it is installed otherwise."""
+    checkout = Path(__file__).parent.parent
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,167 @@
+"""What the user asked for, checked once; and how it meets what a run already stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.errors import UserError
+from space.recipe import RECIPES
+
+OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
+"""Objective -> direction."""
+
+DEFAULT_SECONDS = 30 * 60.0
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+COUNTS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `90s`, `30m`, `1.5h`, `1h30m`, `2d`; a bare number is minutes.
+
+    Raises:
+        UserError: The text is none of these, or 0.
+    """
+    bare = re.fullmatch(r"\d+(\.\d+)?", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.lower())
+    if bare:
+        seconds = 60 * float(text)
+    elif parts and "".join(number + unit for number, unit in parts) == text.lower():
+        seconds = sum(float(number) * SECONDS[unit] for number, unit in parts)
+    else:
+        raise UserError(f"A time is written like 90s, 30m, 1.5h or 1h30m, got {text!r}.")
+    if seconds <= 0:
+        raise UserError(f"A time must be above 0, got {text!r}.")
+    return seconds
+
+
+def parse_count(text: str) -> int:
+    """A whole number of `8000000`, `8M`, `2.5m`, `300k`, `1G`.
+
+    Raises:
+        UserError: The text is none of these, or below 1.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)", text.lower())
+    if match is None or float(match[1]) * COUNTS[match[2]] < 1:
+        raise UserError(f"A number is written like 8000000, 8M or 300k, and at least 1; got {text!r}.")
+    return round(float(match[1]) * COUNTS[match[2]])
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Everything a search is asked for; `None` leaves the choice to the plan."""
+
+    dataset: str = "cifar10"
+    flip: str = "auto"
+    seed: int = 0
+    recipe: str = "modern"
+    objective: str = "val_accuracy"
+    max_seconds: float | None = DEFAULT_SECONDS
+    """Wall-clock of the whole search, over all its sessions; `None`: no limit."""
+    max_epochs: int | None = None
+    factor: int = 3
+    iterations: int | None = None
+    """`None`: 1, or as many as the time admits."""
+    images_per_epoch: int | None = None
+    max_params: int | None = None
+    max_macs: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("--flip", self.flip, ("auto", "yes", "no"))
+        _one_of("--recipe", self.recipe, RECIPES)
+        _one_of("the objective", self.objective, OBJECTIVES)
+        _at_least("--seed", self.seed, 0)
+        _at_least("--factor", self.factor, 2)
+        for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
+            _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
+
+    @property
+    def direction(self) -> str:
+        """ "max" or "min"."""
+        return OBJECTIVES[self.objective]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def _one_of(flag: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        raise UserError(f"{flag} must be one of {', '.join(allowed)}; got {value!r}.")
+
+
+def _at_least(flag: str, value: int | None, lowest: int) -> None:
+    if value is not None and value < lowest:
+        raise UserError(f"{flag} must be at least {lowest}, got {value}.")
+
+
+def resolve(given: Mapping[str, Any]) -> SearchSettings:
+    """Settings of a new run: what is given, over the defaults.
+
+    Epochs without a time lift the time limit: who names the fidelity means the whole plan.
+
+    Args:
+        given: Only what the user gave, by field name.
+    """
+    given = dict(given)
+    if given.get("max_epochs") is not None and given.get("max_seconds") is None:
+        given["max_seconds"] = None
+    return SearchSettings(**given)
+
+
+def continued(stored: Mapping[str, Any], given: Mapping[str, Any]) -> SearchSettings:
+    """Settings of a run that goes on: the stored ones, with the changes that are welcome.
+
+    More time and more iterations are. Anything else that is given and differs would mix two searches
+    in one log.
+
+    Args:
+        stored: From the run's settings.json.
+        given: Only what the user gave, by field name.
+
+    Raises:
+        UserError: With the list of differences.
+    """
+    settings = SearchSettings(**stored)
+    differences = [
+        f"{name.replace('_', ' ')}: stored {getattr(settings, name)}, given {value}"
+        for name, value in given.items()
+        if value != getattr(settings, name) and not _is_more(name, getattr(settings, name), value)
+    ]
+    if differences:
+        raise UserError(
+            f"This run was searched with other settings ({'; '.join(differences)}). Leave these flags out to "
+            "continue it, choose another --run, or start over with --overwrite."
+        )
+    return dataclasses.replace(settings, **given)
+
+
+def _is_more(name: str, stored: Any, given: Any) -> bool:
+    if name not in ("max_seconds", "iterations"):
+        return False
+    return (
+        given is None or (stored is not None and given > stored) or (name == "iterations" and stored is None)
+    )
+
+
+def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller in Python gave, by field name.
+
+    Raises:
+        UserError: A name is no setting.
+    """
+    names = {field.name for field in dataclasses.fields(SearchSettings)}
+    unknown = sorted(settings.keys() - names)
+    if unknown:
+        raise UserError(f"There is no setting {', '.join(unknown)}; there are {', '.join(sorted(names))}.")
+    given = dict(settings)
+    if data is not None:
+        given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
+    if max_time is not None:
+        given["max_seconds"] = parse_time(max_time)
+    return given

@@ -1,0 +1,234 @@
+"""What one finished trial leaves behind, the log of all of them, and the incumbent.
+
+`trials.jsonl` is the only truth about a search: everything else (the oracle, the incumbent, the
+reports) is computed from the records read here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from archsearch.errors import UserError
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+class Role(StrEnum):
+    """Why a trial was run."""
+
+    BASELINE = "baseline"
+    SEARCH = "search"
+    CONFIRM = "confirm"
+
+
+class Place(NamedTuple):
+    """Where in the plan a trial of the search stands."""
+
+    iteration: int
+    bracket: int
+    rung: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One line of `trials.jsonl`."""
+
+    trial_id: str
+    role: Role
+    status: Status
+    score: float | None
+    """The objective at the last epoch of the rung; `None` unless the trial completed."""
+    epochs: int
+    """The fidelity asked for: epochs of one complete training."""
+    bracket: int | None
+    rung: int | None
+    slot: int | None
+    iteration: int | None
+    """Which pass over all brackets; like bracket, rung and slot `None` for the baseline."""
+    parent_trial_id: str | None
+    """The trial one rung below, with the same values."""
+    attempt: int
+    """0 for the first try of a slot; a failed slot is tried again with other values."""
+    seed: int
+    hyperparameters: Mapping[str, Any]
+    architecture: Mapping[str, Any] | None
+    """The decoded network; `None` for a hypermodel that has no `Architecture`."""
+    params: int | None
+    """Weights, moving statistics included."""
+    macs: int | None
+    """Multiply-adds of one forward pass on one image."""
+    seconds: float
+    """Wall-clock of the trial: building, tracing, training and validation."""
+    elapsed_seconds: float
+    """Wall-clock the whole search had spent when this trial ended, over all its sessions."""
+    curve: tuple[Mapping[str, float], ...]
+    """Per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+    worker: str
+    message: str | None
+    """Why the trial failed, in words."""
+
+    @property
+    def place(self) -> Place | None:
+        """`None` for the baseline and for confirmations."""
+        place = (self.iteration, self.bracket, self.rung, self.slot)
+        if any(number is None for number in place):
+            return None
+        return Place(*(int(number or 0) for number in place))
+
+    @classmethod
+    def from_json(cls, line: str) -> TrialRecord:
+        """Reads one line; keys that a later version added are ignored.
+
+        Raises:
+            ValueError: The line is not JSON or lacks a field.
+        """
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            raise ValueError("not a JSON object")
+        names = {field.name for field in dataclasses.fields(cls)}
+        missing = sorted(names - data.keys())
+        if missing:
+            raise ValueError(f"without {', '.join(missing)}")
+        data = {name: data[name] for name in names}
+        data["role"] = Role(data["role"])
+        data["status"] = Status(data["status"])
+        data["curve"] = tuple(data["curve"])
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can hold; a value that is not finite becomes `None`."""
+        plain: dict[str, Any] = _finite(dataclasses.asdict(self))
+        return plain
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line end."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The same data with NaN and infinities as `None`, so that the file stays JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def read_records(path: Path) -> tuple[list[TrialRecord], bool]:
+    """The records of a log in the order they ended, and whether a torn last line was left out.
+
+    A process killed while it appended leaves half a line at the end: that trial is not finished and
+    will be run again. Anything unreadable before the last line is not our doing and is refused.
+    Of two lines with one `trial_id` (a trial that ran out of time, and was run again when more time
+    was given) the later counts.
+
+    Raises:
+        UserError: A line other than the last is unreadable.
+    """
+    if not path.exists():
+        return [], False
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    lines = text.split("\n")
+    records: dict[str, TrialRecord] = {}
+    torn = False
+    for number, line in enumerate(lines, start=1):
+        last = number == len(lines)
+        if not line:
+            continue
+        if last:  # every whole line ends with a line end, so what follows the last one is torn
+            torn = True
+            continue
+        try:
+            record = TrialRecord.from_json(line)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{path} is damaged in line {number} ({error}). Remove that line to lose only its trial, "
+                "or start over with --overwrite."
+            ) from error
+        records.pop(record.trial_id, None)
+        records[record.trial_id] = record
+    return list(records.values()), torn
+
+
+def is_better(score: float, other: float, direction: str) -> bool:
+    """Whether `score` beats `other`; `direction` is "max" or "min"."""
+    return score > other if direction == "max" else score < other
+
+
+def incumbent(records: Iterable[TrialRecord], direction: str) -> TrialRecord | None:
+    """The best completed trial of the highest fidelity reached, the baseline included.
+
+    Scores of different fidelities are never ranked together. Of equal scores the earlier trial
+    wins. `None` if nothing completed.
+    """
+    best: TrialRecord | None = None
+    for record in records:
+        if record.status is not Status.COMPLETED or record.score is None:
+            continue
+        if best is None or best.score is None:
+            best = record
+        elif record.epochs != best.epochs:
+            best = max(best, record, key=lambda one: one.epochs)
+        elif is_better(record.score, best.score, direction):
+            best = record
+    return best
+
+
+def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The completed baseline, or `None`."""
+    for record in records:
+        if record.role is Role.BASELINE and record.status is Status.COMPLETED:
+            return record
+    return None
+
+
+@dataclass(frozen=True)
+class Lift:
+    """How much the incumbent gained over the baseline in the search, on one validation split."""
+
+    points: float
+    """Difference of the accuracies in percentage points."""
+    standard_error: float
+    """Of that difference, in points: binomial, both accuracies on `num_images` images."""
+    num_images: int
+
+    @property
+    def found(self) -> bool:
+        """Whether the lift is at least two standard errors, so worth calling a difference."""
+        return self.points >= 2 * self.standard_error and self.points > 0
+
+    def __str__(self) -> str:
+        detail = (
+            f"{self.points:+.1f} points, standard error {self.standard_error:.1f} on {self.num_images} images"
+        )
+        return detail if self.found else f"no difference found ({detail})"
+
+
+def lift(best: TrialRecord | None, base: TrialRecord | None, num_images: int) -> Lift | None:
+    """The incumbent's lift over the baseline; `None` if one is missing or trained to another fidelity.
+
+    Both are judged on the same images; treating the two accuracies as independent overstates the
+    error a little, on the side of caution. A training with another seed would move both: this is
+    the error of the split alone.
+    """
+    if best is None or base is None or best.epochs != base.epochs:
+        return None
+    p, q = (record.curve[-1]["val_accuracy"] for record in (best, base))
+    error = math.sqrt((p * (1 - p) + q * (1 - q)) / num_images)
+    return Lift(points=100 * (p - q), standard_error=100 * error, num_images=num_images)

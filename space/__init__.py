@@ -1,0 +1,1 @@
+"""Which networks exist, and how one is trained."""

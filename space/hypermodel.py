@@ -1,0 +1,129 @@
+"""The search space as a Keras Tuner hypermodel; works in any of its tuners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+import keras_tuner
+
+from space.architecture import MIN_IMAGE_SIDE, Architecture, ImageShape
+from space.blocks import Activation, conv_block, dense_head, normalisation
+from space.recipe import MODERN, Recipe
+from space.sampling import sample
+
+PIXEL_MEAN = 127.5
+PIXEL_STD = 63.75
+"""A quarter of the range, as natural images have, where no statistics are given."""
+
+
+class Statistics(Protocol):
+    """Per channel, on 0..255, from the training images."""
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def std(self) -> tuple[float, ...]: ...
+
+
+class VGGHyperModel(keras_tuner.HyperModel):
+    """VGG-style networks around the documented one.
+
+    The models take raw pixels 0..255, shape (b, h, w, c), and return class probabilities; labels are
+    one-hot.
+
+    Args:
+        image_shape: Height, width, channels; sides of at least 8 pixels.
+        num_classes: At least 2.
+        recipe: How every network is trained; its learning rate is replaced by the drawn one.
+        statistics: Of the training images, for the normalisation inside the network.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        recipe: Recipe = MODERN,
+        statistics: Statistics | None = None,
+    ) -> None:
+        super().__init__(name="vgg")
+        if len(image_shape) != 3 or min(image_shape[:2]) < MIN_IMAGE_SIDE or image_shape[2] < 1:
+            raise ValueError(
+                f"`image_shape` must be height, width, channels with sides of at least {MIN_IMAGE_SIDE}, "
+                f"got {image_shape}."
+            )
+        if num_classes < 2:
+            raise ValueError(f"`num_classes` must be at least 2, got {num_classes}.")
+        self.image_shape = image_shape
+        self.num_classes = num_classes
+        self.recipe = recipe
+        self.statistics = statistics
+
+    def architecture(self, hp: keras_tuner.HyperParameters) -> Architecture:
+        """The network that `build` would make, as plain data."""
+        return sample(hp, self.recipe)[0]
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """A compiled model; an empty `HyperParameters()` gives the documented network."""
+        architecture, recipe = sample(hp, self.recipe)
+        model = self._assemble(architecture, recipe.batch_norm_momentum)
+        model.compile(
+            optimizer=recipe.make_optimizer(),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+            metrics=["accuracy"],
+        )
+        return model
+
+    def _assemble(self, architecture: Architecture, momentum: float) -> keras.Model:
+        activation = Activation(architecture.leaky_relu_slope, momentum)
+        pixels = keras.Input(self.image_shape, name="pixels")
+        x = self._normalisation()(pixels)
+        for convs, filters, pooled in architecture.blocks(self.image_shape):
+            x = conv_block(x, convs=convs, filters=filters, pooled=pooled, activation=activation)
+        probabilities = dense_head(
+            x,
+            units=architecture.hidden_units,
+            dropout=architecture.dropout,
+            num_classes=self.num_classes,
+            activation=activation,
+        )
+        return keras.Model(pixels, probabilities, name="vgg")
+
+    def _normalisation(self) -> keras.layers.Layer:
+        if self.statistics is not None:
+            return normalisation(self.statistics.mean, self.statistics.std)
+        channels = self.image_shape[2]
+        return normalisation((PIXEL_MEAN,) * channels, (PIXEL_STD,) * channels)
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *args: Any,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Trains with the recipe's learning-rate schedule, over the `epochs` given."""
+        _, recipe = sample(hp, self.recipe)
+        return model.fit(*args, callbacks=[*callbacks, RateSchedule(recipe)], **kwargs)
+
+
+class RateSchedule(keras.callbacks.Callback):
+    """Sets the learning rate of every step from `Recipe.rate`; the last epoch's step ends the schedule."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        steps = self.params["steps"]
+        if steps is None:
+            raise ValueError("The schedule needs the number of steps: give `steps_per_epoch` to `fit`.")
+        step = self.epoch * steps + batch
+        self.model.optimizer.learning_rate = self.recipe.rate(step, self.params["epochs"] * steps)
