@@ -79,7 +79,7 @@ setup(
         "Typing :: Typed",
     ],
     # Named one by one: discovery would take logs/ for a package and leave the two scripts out.
-    packages=["space", "archsearch", "archsearch.reporting"],
+    packages=["space", "archsearch", "archsearch.readers", "archsearch.reporting"],
     py_modules=["search", "final_train"],
     package_data={"space": ["py.typed"], "archsearch": ["py.typed"]},
     entry_points={"console_scripts": ["archsearch=archsearch.cli:main"]},

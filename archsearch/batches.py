@@ -28,21 +28,26 @@ class _Epochs:
         self.batch_size = batch_size
         self.seed = seed
         self.steps = steps_per_epoch(len(images), batch_size)
-        self._epoch = -1
+        self._drawn: tuple[int, Any, Any] | None = None
 
     def batch(self, step: int) -> tuple[Any, Any, Any]:
         """Pixels, labels and transforms of the `step`-th gradient step of the whole training."""
         epoch, step = divmod(int(step), self.steps)
-        if epoch != self._epoch:
-            rng = np.random.default_rng((self.seed, epoch))
-            self._order = rng.permutation(len(self.images))
-            self._transforms = draw_transforms(
-                self.recipe, num_images=len(self.images), image_shape=self.images.x.shape[1:], rng=rng
-            )
-            self._epoch = epoch
+        # Looked up once: another iterator over the same batches may be in another epoch.
+        drawn = self._drawn
+        if drawn is None or drawn[0] != epoch:
+            drawn = self._drawn = (epoch, *self._draw(epoch))
+        _, order, transforms = drawn
         rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        chosen = self._order[rows]
-        return self.images.x[chosen], self.images.y[chosen], self._transforms[rows]
+        return self.images.x[order[rows]], self.images.y[order[rows]], transforms[rows]
+
+    def _draw(self, epoch: int) -> tuple[Any, Any]:
+        """Order of the images and, in this order, their transforms."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.images))
+        return order, draw_transforms(
+            self.recipe, num_images=len(order), image_shape=self.images.x.shape[1:], rng=rng
+        )
 
 
 def training_batches(

@@ -48,7 +48,9 @@ def search(argv: Sequence[str], prog: str) -> int:
         return _guarded(lambda: _print_plan(flags))
     if flags.status:
         return _guarded(lambda: _print_status(flags))
-    return _guarded(lambda: _search(flags), continue_with=shlex.join([prog, *argv]))
+    again = shlex.join(argument for argument in argv if argument != "--overwrite")
+    saved = f"every finished trial is saved. Continue: {prog} {again}".rstrip()
+    return _guarded(lambda: _search(flags), interrupted=saved)
 
 
 def final_train(argv: Sequence[str], prog: str) -> int:
@@ -57,7 +59,7 @@ def final_train(argv: Sequence[str], prog: str) -> int:
     flags = parser.parse_args(argv)
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
-    return _guarded(lambda: _final_train(flags), continue_with=shlex.join([prog, *argv]))
+    return _guarded(lambda: _final_train(flags), interrupted="nothing of this training is kept.")
 
 
 # Flags.
@@ -156,8 +158,13 @@ def _given(flags: argparse.Namespace) -> dict[str, Any]:
 # Commands.
 
 
-def _guarded(command: Callable[[], int], continue_with: str | None = None) -> int:
-    """Runs a command; errors we foresaw become one line, interruptions their exit status."""
+def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
+    """Runs a command; errors we foresaw become one line, interruptions their exit status.
+
+    Args:
+        command: Returns the exit status.
+        interrupted: What an interruption leaves, as a sentence.
+    """
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return command()
@@ -169,8 +176,7 @@ def _guarded(command: Callable[[], int], continue_with: str | None = None) -> in
         sys.stdout = None
         return 1
     except KeyboardInterrupt as interrupt:
-        if continue_with is not None:
-            print(f"\ninterrupted; every finished trial is saved. Continue: {continue_with}", file=sys.stderr)
+        print(f"\ninterrupted; {interrupted}".removesuffix("; "), file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -226,7 +232,7 @@ def _print_status(flags: argparse.Namespace) -> int:
 
 
 def _final_train(flags: argparse.Namespace) -> int:
-    from archsearch.final_training import summary
+    from archsearch.final_result import summary
 
     what = "best" if flags.best else "documented" if flags.documented else flags.trial
     result = archsearch.final_train(

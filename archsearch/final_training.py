@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from archsearch import runtime
-from archsearch.dataset import Splits, image_statistics, load, num_identical
+from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError
-from archsearch.model_file import save_model
-from archsearch.reporting import figures
+from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
-from archsearch.run_folder import RunFolder, locked, write_json
-from archsearch.searching import built_in_hypermodel, describe_dataset, hypermodel_name, measure
+from archsearch.run_folder import RunFolder, locked
+from archsearch.searching import built_in_hypermodel, hypermodel_name
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
-    import keras
     import keras_tuner
-    from matplotlib.figure import Figure
-
-    from archsearch.evaluation import Evaluation
-
-Epoch = dict[str, float]
-
-PUBLISHED = {
-    "dataset": "CIFAR-10",
-    "epochs": 50,
-    "train_loss": 0.1177,
-    "train_accuracy": 0.9587,
-    "test_loss": 0.5049,
-    "test_accuracy": 0.8748,
-}
-"""What the documented network reached in the exercise that published it."""
-
-CIFAR10_MEAN = (125.3, 123.0, 113.9)
-"""Channel means of CIFAR-10's training images, by which it is known whatever its file is called."""
-
-NUM_SAMPLES = 32
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -85,13 +58,13 @@ class FinalTraining:
         record = None if run is None or self.what == "documented" else self._record(run)
         target = self._target()
         with locked(target.with_name(f"{target.name}.lock"), target):
-            runtime.import_tensorflow()
+            runtime.configure()
             splits = self._load(run)
+            runtime.import_tensorflow()
             hypermodel = self._hypermodel(run, splits)
             if target.exists():
                 shutil.rmtree(target)
-            trained = self._train(hypermodel, record, splits, target, self._seed(run))
-            return self._leave(target, run, record, splits, hypermodel, trained)
+            return leave(self._train(hypermodel, run, record, splits, target), target)
 
     # Before.
 
@@ -161,7 +134,7 @@ class FinalTraining:
     # The training.
 
     def _train(
-        self, hypermodel: Any, record: TrialRecord | None, splits: Splits, target: Path, seed: int
+        self, hypermodel: Any, run: Run | None, record: TrialRecord | None, splits: Splits, target: Path
     ) -> Trained:
         from archsearch.training import Diverged, TrainingData, TrialTask, train
 
@@ -171,7 +144,7 @@ class FinalTraining:
             hypermodel=hypermodel,
             dataset=TrainingData(splits.train, splits.validation, splits.num_classes),
             epochs=self.epochs,
-            seed=seed,
+            seed=self._seed(run),
         )
         history: list[Epoch] = []
         start = time.perf_counter()
@@ -189,119 +162,12 @@ class FinalTraining:
                 model = train(task, on_epoch)
             except Diverged as error:
                 raise UserError(f"The final training failed: {error}.") from error
-        return Trained(model, history, seed, time.perf_counter() - start)
-
-    # After.
-
-    def _leave(
-        self,
-        target: Path,
-        run: Run | None,
-        record: TrialRecord | None,
-        splits: Splits,
-        hypermodel: Any,
-        trained: Trained,
-    ) -> dict[str, Any]:
-        """Saves, evaluates and draws; result.json comes last, so where it is, everything is."""
-        from archsearch.evaluation import evaluate
-        from archsearch.training import recipe_of
-
-        save_model(trained.model, target / "model.keras", splits.class_names)
-        write_json(target / "history.json", {"epochs": trained.history})
-        training = evaluate(trained.model, splits.train)
-        test_images = splits.read_test()  # the one reading of the test part
-        test = evaluate(trained.model, test_images)
-        pictures = _pictures(trained.history, test, test_images.x, splits.class_names)
-        with TrialEvents(target, resume=True) as events:
-            for name, figure in pictures.items():
-                figures.save(figure, target / f"{name}.png")
-                events.image(name.replace("_", " "), figure)
-        measured = measure(hypermodel, record.hyperparameters if record else {})
-        result = {
-            "what": self.what,
-            "trial_id": record.trial_id if record else None,
-            "hyperparameters": dict(record.hyperparameters) if record else {},
-            "architecture": measured.architecture.to_dict() if measured.architecture else None,
-            "params": trained.model.count_params(),
-            "macs": measured.macs,
-            "recipe": recipe_of(hypermodel).to_dict(),
-            "dataset": describe_dataset(splits, image_statistics(splits.train)),
-            "num_test": len(test_images),
-            "num_test_in_training": num_identical(test_images, splits.train),
-            "test_loss": test.loss,
-            "test_accuracy": test.accuracy,
-            "train_loss": training.loss,
-            "train_accuracy": training.accuracy,
-            "accuracy_gap": training.accuracy - test.accuracy,
-            "per_class": test.per_class(splits.class_names),
-            "epochs": self.epochs,
-            "seed": trained.seed,
-            "seconds": trained.seconds,
-            "search_seconds": run.seconds if run else None,
-            "published": PUBLISHED if _is_cifar10(splits) else None,
-            "machine": runtime.machine(),
-            "versions": runtime.versions(),
-        }
-        write_json(target / RESULT, result)
-        return result
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What the training gave."""
-
-    model: keras.Model
-    history: list[Epoch]
-    seed: int
-    seconds: float
-
-
-def _pictures(
-    history: list[Epoch], test: Evaluation, images: NDArray[np.uint8], class_names: Sequence[str]
-) -> dict[str, Figure]:
-    """By file name without its ending. The samples are spread evenly over the test part."""
-    shown = np.linspace(0, len(images) - 1, min(NUM_SAMPLES, len(images))).astype(int)
-    return {
-        "learning_curves": figures.learning_curves(history, title="Final training"),
-        "confusion_matrix": figures.confusion_matrix(test.true, test.predicted, class_names),
-        "samples": figures.predicted_samples(
-            images[shown],
-            test.true[shown],
-            test.predicted[shown],
-            test.probabilities[shown].max(axis=1),
-            class_names,
-        ),
-    }
-
-
-def _is_cifar10(splits: Splits) -> bool:
-    """Whether these are CIFAR-10, under whatever name, so that the published figures compare."""
-    mean = image_statistics(splits.train).mean
-    return (
-        splits.image_shape == (32, 32, 3)
-        and splits.num_classes == 10
-        and all(abs(a - b) < 0.5 for a, b in zip(mean, CIFAR10_MEAN, strict=True))
-    )
-
-
-def summary(result: Mapping[str, Any]) -> Iterator[str]:
-    """The result in the words of the training's end."""
-    yield (
-        f"test accuracy {result['test_accuracy']:.4f}, loss {result['test_loss']:.4f} "
-        f"on {result['num_test']} images"
-    )
-    yield (
-        f"training accuracy {result['train_accuracy']:.4f}, loss {result['train_loss']:.4f}; "
-        f"gap {100 * result['accuracy_gap']:.1f} points"
-    )
-    if result["macs"] is not None:
-        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs"
-    yield f"{result['epochs']} epochs in {result['seconds'] / 60:.1f} min"
-    if result["num_test_in_training"]:
-        yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
-    published = result["published"]
-    if published is not None:
-        yield (
-            f"published for the documented network after {published['epochs']} epochs: test accuracy "
-            f"{published['test_accuracy']:.4f}, training {published['train_accuracy']:.4f}"
+        return Trained(
+            task=task,
+            record=record,
+            splits=splits,
+            model=model,
+            history=history,
+            seconds=time.perf_counter() - start,
+            search_seconds=run.seconds if run else None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archsearch.errors import UserError
@@ -51,14 +51,19 @@ WIDTHS = tuple(step / 64 for step in range(64, 0, -1))
 class Population:
     """What networks of the space cost on these images.
 
-    For a hypermodel without an `Architecture` every network counts as 1 mac, and the speed is that of
-    its default network.
+    Of another space than the built-in one every network counts like its default one: as its macs, or
+    as 1 mac where it has no `Architecture`.
     """
 
     macs: tuple[int, ...]
     """Of random networks within the limit on weights, ascending."""
-    baseline: Callable[[float | None], tuple[float, int] | None]
-    """Width and macs of the widest baseline within a limit on macs; `None` if there is none."""
+    baselines: tuple[tuple[float, int], ...]
+    """Width and macs of those within the limit on weights, the widest first; at least one."""
+
+    def baseline(self, limit: float | None) -> tuple[float, int]:
+        """The widest one within a limit on macs, else the narrowest."""
+        within = (each for each in self.baselines if limit is None or each[1] <= limit)
+        return next(within, self.baselines[-1])
 
     def cost(self, limit: float | None, baseline_macs: float) -> Cost:
         """What the trials of a search within this limit are expected to cost."""
@@ -73,12 +78,11 @@ class Population:
     def limits(self, largest: int | None) -> Iterator[int | None]:
         """Limits on macs worth trying, the loosest first: `None` or the one given, then ever smaller."""
         yield largest
-        for percent in range(95, 0, -5):
+        tighter = self.macs[-1] if largest is None else min(largest, self.macs[-1])
+        for percent in (*range(95, 0, -5), 1):
             limit = self.macs[len(self.macs) * percent // 100]
-            if largest is None or limit < largest:
+            if limit < tighter:
                 yield limit
-        if largest is None or self.macs[len(self.macs) // 100] < largest:
-            yield self.macs[len(self.macs) // 100]
 
 
 def family_population(image_shape: ImageShape, num_classes: int, *, settings: SearchSettings) -> Population:
@@ -104,21 +108,19 @@ def family_population(image_shape: ImageShape, num_classes: int, *, settings: Se
     if not admitted:
         raise UserError(_nothing_fits(corners, image_shape, num_classes))
 
-    def baseline(limit: float | None) -> tuple[float, int] | None:
-        for width in WIDTHS:
-            narrowed = DOCUMENTED.narrowed(width)
-            if within(narrowed, limit):
-                return width, narrowed.macs(image_shape)
-        return None
-
-    if baseline(settings.max_macs) is None:
-        narrowest = DOCUMENTED.narrowed(WIDTHS[-1])
+    baselines = [(width, DOCUMENTED.narrowed(width)) for width in WIDTHS]
+    narrowest = baselines[-1][1]
+    if not within(narrowest, settings.max_macs):
         raise UserError(
             f"The baseline cannot meet these limits: the documented network at its narrowest has "
             f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
         )
-    macs = sorted(architecture.macs(image_shape) for architecture in admitted)
-    return Population(macs=tuple(macs), baseline=baseline)
+    return Population(
+        macs=tuple(sorted(architecture.macs(image_shape) for architecture in admitted)),
+        baselines=tuple(
+            (width, baseline.macs(image_shape)) for width, baseline in baselines if within(baseline, None)
+        ),
+    )
 
 
 def _corners(settings: SearchSettings) -> list[Architecture]:
@@ -223,12 +225,8 @@ class _Choice:
         if self.settings.max_seconds is not None:
             seconds = BASELINE_SHARE * self.settings.max_seconds - self.speed.overhead_seconds
             per_mac = max_epochs * (3 * images + self.num_validation) / self.speed.macs_per_second
-            affordable = min(max(1, int(seconds / per_mac)), limit or int(seconds / per_mac))
-        found = self.population.baseline(affordable) or self.population.baseline(limit)
-        if found is None:  # a limit of ours below the narrowest baseline: the user's own admits it
-            found = self.population.baseline(self.settings.max_macs)
-        assert found is not None, "checked when the population was made"
-        return found
+            affordable = int(seconds / per_mac) if limit is None else min(int(seconds / per_mac), limit)
+        return self.population.baseline(affordable)
 
     def loosest(self, max_epochs: int, images: int) -> Plan | None:
         """The plan with the loosest limit on macs that fits the time."""
@@ -261,5 +259,5 @@ class _Choice:
         """Whether networks may be as large as wanted, or as large as the user, or the space, lets them be."""
         if plan.max_macs == self.settings.max_macs:
             return True
-        widest = self.population.baseline(None)
-        return widest is not None and plan.max_macs is not None and plan.max_macs >= share * widest[1]
+        _, widest_macs = self.population.baseline(None)
+        return plan.max_macs is not None and plan.max_macs >= share * widest_macs

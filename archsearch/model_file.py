@@ -40,6 +40,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return tuple(json.loads(file.read(MEMBER)))
+            names = json.loads(file.read(MEMBER))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not a model with class names: {error}.") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} is not a model with class names: {MEMBER} is no list of names.")
+    return tuple(names)

@@ -79,6 +79,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.ladders = tuple(Ladder(bracket, self.objective.direction) for bracket in brackets)
         self.max_epochs = max_epochs
         self.search_seed = seed
+        self.ongoing_trials: dict[str, Trial] = {}
         self.baseline = baseline
         self.admits = admits
         self.assignments: dict[str, Assignment] = {}
@@ -86,6 +87,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         """Names of brackets that are not to be started."""
         self._baseline_done = baseline is None
         self._first_draws: dict[tuple[str, int], Values | None] = {}
+        self._first_hashes: set[str] = set()
         self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
         """Trial id and values of the draw that each slot's first rung completed with or runs."""
         self.verbose = 0
@@ -95,15 +97,14 @@ class HyperbandOracle(keras_tuner.Oracle):
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> Trial:
         """The next trial, or one of status IDLE (the running ones decide) or STOPPED (nothing is left)."""
-        ongoing: dict[str, Trial] = self.ongoing_trials
-        if tuner_id in ongoing:
-            return ongoing[tuner_id]
+        if tuner_id in self.ongoing_trials:
+            return self.ongoing_trials[tuner_id]
         assignment = self._next_assignment()
         if assignment is None:
-            status = TrialStatus.IDLE if ongoing else TrialStatus.STOPPED
+            status = TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED
             return Trial(self.get_space(), trial_id="", status=status)
         trial = self._register(assignment)
-        ongoing[tuner_id] = trial
+        self.ongoing_trials[tuner_id] = trial
         return trial
 
     def score_trial(self, trial: Trial) -> None:
@@ -227,21 +228,23 @@ class HyperbandOracle(keras_tuner.Oracle):
     def _draw(self, bracket: Bracket, position: Position) -> Values | None:
         if position.attempt == 0:
             return self._first_draw(bracket, position.slot)
-        taken = [self._first_draw(other, slot) for other, slot in self._slots(bracket.iteration)]
+        first = [self._first_draw(other, slot) for other, slot in self._slots(bracket.iteration)]
+        known = self._hashes([self._baseline_values(), *first])
         for attempt in range(1, position.attempt + 1):
-            values = self._new_draw(f"{bracket.name}/{position.slot}/{attempt}", taken)
-            taken.append(values)
+            values = self._new_draw(f"{bracket.name}/{position.slot}/{attempt}", known)
+            known |= self._hashes([values])
         return values
 
     def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
         """A slot's first draw: differs from the baseline and from those of all slots before it."""
         for other, other_slot in self._slots(bracket.iteration):
+            if (bracket.name, slot) in self._first_draws:
+                break
             key = (other.name, other_slot)
             if key not in self._first_draws:
-                taken = [*self._first_draws.values(), self._baseline_values()]
-                self._first_draws[key] = self._new_draw(f"{other.name}/{other_slot}/0", taken)
-            if key == (bracket.name, slot):
-                break
+                known = self._first_hashes | self._hashes([self._baseline_values()])
+                values = self._first_draws[key] = self._new_draw(f"{other.name}/{other_slot}/0", known)
+                self._first_hashes |= self._hashes([values])
         return self._first_draws[bracket.name, slot]
 
     def _slots(self, last_iteration: int) -> Iterator[tuple[Bracket, int]]:
@@ -251,8 +254,10 @@ class HyperbandOracle(keras_tuner.Oracle):
                 for slot in range(ladder.bracket.rungs[0].size):
                     yield ladder.bracket, slot
 
-    def _new_draw(self, name: str, taken: Iterable[Values | None]) -> Values | None:
-        known = {self._compute_values_hash(values) for values in taken if values is not None}
+    def _hashes(self, draws: Iterable[Values | None]) -> set[str]:
+        return {self._compute_values_hash(values) for values in draws if values is not None}
+
+    def _new_draw(self, name: str, known: set[str]) -> Values | None:
         for attempt in range(MAX_TRIES):
             values = self._random_draw(random.Random(f"{self.search_seed}/{name}/{attempt}"))
             if self._compute_values_hash(values) not in known and self.admits(values):

@@ -185,10 +185,9 @@ class Plan:
         """The same plan with as many iterations as the time admits, never fewer than now."""
         if max_seconds is None:
             return dataclasses.replace(self, max_seconds=None)
-        longer = dataclasses.replace(self, max_seconds=max_seconds)
-        while (more := dataclasses.replace(longer, iterations=longer.iterations + 1)).seconds <= max_seconds:
-            longer = more
-        return longer
+        once = dataclasses.replace(self, iterations=1).seconds - self.baseline_seconds
+        affordable = int((max_seconds - self.baseline_seconds) / once)
+        return dataclasses.replace(self, iterations=max(self.iterations, affordable), max_seconds=max_seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,16 @@ class RunFolder:
         if not self.path.exists():
             return
         ours = self.settings.exists() or self.trials.exists()
-        foreign = {entry.name for entry in self.path.iterdir()} - {"lock", "cache", "final"}
+        temporary = set(self.path.glob(".*.json.*"))  # of a process killed in `write_atomically`
+        foreign = {entry.name for entry in self.path.iterdir() if entry not in temporary}
+        foreign -= {"lock", "cache", "final"}
         if foreign and not ours:
             raise UserError(
                 f"{self.path} is not the folder of a run; choose another --run or remove it yourself."
             )
         events = self.path.glob("events.out.tfevents.*")
         # The settings go last: as long as they are there, what is left is known to be ours.
-        for file in (self.trials, self.best, self.figure, *events):
+        for file in (self.trials, self.best, self.figure, *events, *temporary):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.path / "trials", ignore_errors=True)
         self.settings.unlink(missing_ok=True)
@@ -114,7 +116,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run's lock; a folder in which nothing was begun is removed again.
+        """Holds the run's lock; a folder made for it in which nothing was begun is removed again.
 
         Raises:
             UserError: Another search holds it.
@@ -128,13 +130,14 @@ def locked(path: Path, what: Path) -> Iterator[None]:
     """Holds a lock file; the system lets go of it when the process ends, however it ends.
 
     Args:
-        path: The lock file. Its folder is made, and removed again if nothing else is put there.
+        path: The lock file. Folders made for it are removed again if nothing else is put there.
         what: Named in the refusal.
 
     Raises:
         UserError: Another process holds it, or the folder cannot be written.
     """
     lock = filelock.FileLock(path)
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -148,15 +151,15 @@ def locked(path: Path, what: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        _remove_if_alone(path)
+        _remove_if_alone(path, made)
 
 
-def _remove_if_alone(lock: Path) -> None:
-    """Removes a lock file with its folder, and the folder above, if they hold nothing else."""
+def _remove_if_alone(lock: Path, made: Sequence[Path]) -> None:
+    """Removes a lock file beside which nothing lies, and the folders made for it that are empty then."""
     if [entry.name for entry in lock.parent.iterdir()] != [lock.name]:
         return
     lock.unlink(missing_ok=True)
-    for folder in (lock.parent, lock.parent.parent):
+    for folder in made:
         if any(folder.iterdir()):
             return
         folder.rmdir()

@@ -89,6 +89,9 @@ def _quiet_stderr() -> Iterator[None]:
 
     TensorFlow's loader writes there before any log level is in force.
     """
+    if sys.stderr is None:  # a process without a console: nothing to hold back
+        yield
+        return
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -19,7 +19,6 @@ from archsearch.dataset import ImageStatistics, Splits, facts, image_statistics,
 from archsearch.errors import UserError
 from archsearch.fitting import Population, family_population
 from archsearch.plan import Plan, Speed
-from archsearch.reporting.events import EventWriter
 from archsearch.reporting.tensorboard import Kind, write_hparams_config
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, read_json, write_json
@@ -42,7 +41,7 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
 
     The speed is the stored one of this run where there is one, else an estimate.
     """
-    stored = None if overwrite or not folder.exists() else read_json(folder.settings)
+    stored = _stored(folder, overwrite)
     if stored is not None:
         return _continued_plan(stored, continued(stored["settings"], given), given)
     settings = resolve(given)
@@ -55,6 +54,18 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         num_validation=num_validation,
         speed=Speed(**read_json(folder.speed)) if folder.speed.exists() else estimate_speed(),
     )
+
+
+def _stored(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
+    """What an earlier session wrote in settings.json; `None` if the search begins anew."""
+    if overwrite:
+        return None
+    if folder.trials.exists() and not folder.exists():
+        raise UserError(
+            f"There is no {folder.settings} for the trials in {folder.trials}. Restore it, choose another "
+            "--run, or start over with --overwrite."
+        )
+    return read_json(folder.settings) if folder.exists() else None
 
 
 def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: Mapping[str, Any]) -> Plan:
@@ -95,13 +106,14 @@ class Search:
         """Runs or continues the search to its end."""
         start = time.time()
         with self.folder.locked():
-            stored = None if self.overwrite or not self.folder.exists() else read_json(self.folder.settings)
+            stored = _stored(self.folder, self.overwrite)
             if stored is not None and self._is_finished(stored):
                 return Run(self.folder)
             settings = resolve(self.given) if stored is None else continued(stored["settings"], self.given)
-            runtime.import_tensorflow()
+            runtime.configure()
             splits = self._load(settings)
             self._check_same(stored, splits)
+            runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
             problem = _problem(settings, splits, self.hypermodel)
             if stored is None:
                 plan = self._new_plan(settings, problem)
@@ -179,6 +191,7 @@ class Search:
         self, problem: Problem, settings: SearchSettings, plan: Plan, splits: Splits, start: float
     ) -> None:
         from archsearch.oracle import HyperbandOracle
+        from archsearch.reporting.events import EventWriter, FigureWriter  # loads Matplotlib
         from archsearch.training import run_trial
         from archsearch.tuner import HyperbandTuner
 
@@ -196,7 +209,7 @@ class Search:
             admits=lambda values: _admits(problem.measure(values), plan),
         )
         keeper = BestKeeper(self.folder, settings.direction, problem)
-        callbacks = [keeper, EventWriter(self.folder), *self.callbacks]
+        callbacks = [keeper, EventWriter(self.folder), FigureWriter(self.folder), *self.callbacks]
         tuner = HyperbandTuner(
             oracle,
             problem.hypermodel,
@@ -242,7 +255,7 @@ class Problem:
         gpus = runtime.import_tensorflow().config.list_physical_devices("GPU")
         wanted = measured.macs if gpus else measured.macs / 16
         limit = min(wanted, settings.max_macs or wanted)
-        width, macs = self.population.baseline(limit) or (1.0, measured.macs)
+        width, macs = self.population.baseline(limit)
         return {"width": width}, macs
 
 
@@ -252,7 +265,8 @@ def _problem(settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.H
     data = TrainingData(splits.train, splits.validation, splits.num_classes)
     statistics = image_statistics(splits.train)
     if hypermodel is not None:
-        population = Population(macs=(1,), baseline=lambda limit: (1.0, 1))
+        macs = measure(hypermodel, {}).macs or 1
+        population = Population(macs=(macs,), baselines=((1.0, macs),))
         recipe = recipe_of(hypermodel).to_dict()
         return Problem(
             hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe

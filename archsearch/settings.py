@@ -79,6 +79,8 @@ class SearchSettings:
         _at_least("--factor", self.factor, 2)
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
+        if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
+            raise UserError(f"--max-time must be above 0 seconds, got {self.max_seconds}.")
 
     @property
     def direction(self) -> str:
@@ -96,8 +98,8 @@ def _one_of(flag: str, value: str, allowed: Any) -> None:
 
 
 def _at_least(flag: str, value: int | None, lowest: int) -> None:
-    if value is not None and value < lowest:
-        raise UserError(f"{flag} must be at least {lowest}, got {value}.")
+    if value is not None and (not isinstance(value, int) or value < lowest):
+        raise UserError(f"{flag} must be a whole number, at least {lowest}; got {value!r}.")
 
 
 def resolve(given: Mapping[str, Any]) -> SearchSettings:

@@ -77,15 +77,21 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
     """Builds and trains one network.
 
     Never raises for what goes wrong inside: the result says FAILED, with the reason. Interruptions
-    (KeyboardInterrupt) pass through.
+    (KeyboardInterrupt) and what `on_epoch` raises pass through.
     """
     start = time.perf_counter()
     curve: list[Epoch] = []
+    callers_error: Exception | None = None
 
     def record(epoch: int, values: Epoch) -> None:
+        nonlocal callers_error
         curve.append(values)
-        if on_epoch is not None:
-            on_epoch(epoch, values)
+        try:
+            if on_epoch is not None:
+                on_epoch(epoch, values)
+        except Exception as error:
+            callers_error = error
+            raise
 
     status, message = Status.COMPLETED, None
     try:
@@ -93,6 +99,8 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
     except DeadlinePassed:
         status, message = Status.TIMED_OUT, "The time of the search was used up."
     except Exception as error:  # whatever the user's network raises costs this trial, not the search
+        if error is callers_error:
+            raise
         status, message = Status.FAILED, f"{type(error).__name__}: {error}"
     return TrialResult(status, tuple(curve), time.perf_counter() - start, _peak_memory(), message)
 

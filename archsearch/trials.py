@@ -166,28 +166,21 @@ def read_records(path: Path) -> tuple[list[TrialRecord], bool]:
     return list(records.values()), torn
 
 
-def is_better(score: float, other: float, direction: str) -> bool:
-    """Whether `score` beats `other`; `direction` is "max" or "min"."""
-    return score > other if direction == "max" else score < other
-
-
 def incumbent(records: Iterable[TrialRecord], direction: str) -> TrialRecord | None:
     """The best completed trial of the highest fidelity reached, the baseline included.
 
     Scores of different fidelities are never ranked together. Of equal scores the earlier trial
     wins. `None` if nothing completed.
     """
-    best: TrialRecord | None = None
-    for record in records:
-        if record.status is not Status.COMPLETED or record.score is None:
-            continue
-        if best is None or best.score is None:
-            best = record
-        elif record.epochs != best.epochs:
-            best = max(best, record, key=lambda one: one.epochs)
-        elif is_better(record.score, best.score, direction):
-            best = record
-    return best
+    scored = [
+        (record.score, record)
+        for record in records
+        if record.status is Status.COMPLETED and record.score is not None
+    ]
+    highest = max((record.epochs for _, record in scored), default=0)
+    ranked = [pair for pair in scored if pair[1].epochs == highest]
+    choose = max if direction == "max" else min  # both keep the first of equals
+    return choose(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
 
 def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:

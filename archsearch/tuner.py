@@ -5,6 +5,7 @@ Only the executor knows where a trial runs; this process owns all state on disk.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -229,9 +230,9 @@ class HyperbandTuner(BaseTuner):
         status, score, message = result.status, None, result.message
         if status is Status.COMPLETED:
             score = result.curve[-1].get(self.oracle.objective.name)
-            if score is None or score != score:
+            if score is None or not math.isfinite(score):
                 status, score = Status.FAILED, None
-                message = f"The last epoch reported no {self.oracle.objective.name}."
+                message = f"The last epoch reported no finite {self.oracle.objective.name}."
         bracket, position = assignment.bracket, assignment.position
         return TrialRecord(
             trial_id=assignment.trial_id,

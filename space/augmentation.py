@@ -65,11 +65,14 @@ def transform(images: Any, transforms: Any, *, interpolate: bool) -> Any:
     """
     import tensorflow as tf
 
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
+    pixels = tf.cast(images, tf.float32) if interpolate else images
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels,
         transforms=transforms,
         output_shape=tf.shape(images)[1:3],
         fill_value=0.0,
         interpolation="BILINEAR" if interpolate else "NEAREST",
         fill_mode="NEAREST",
     )
+    # Rounded here: the operation itself cuts off fractions, which darkens by half a grey value on average.
+    return tf.cast(tf.round(moved), tf.uint8) if images.dtype == tf.uint8 else moved

@@ -12,7 +12,6 @@ from PIL import Image
 from archsearch.dataset import (
     Images,
     ImageStatistics,
-    facts,
     image_statistics,
     load,
     num_identical,
@@ -183,83 +182,11 @@ def test_identical_images_are_counted_once_for_each_of_the_first():
     assert (num_identical(images, others), num_identical(others, images)) == (2, 1)
 
 
-def test_images_can_be_had_in_another_size():
-    splits = load((arrays([5, 5]), arrays([1, 1])), seed=0, image_size=(16, 8))
-    assert splits.image_shape == (16, 8, 3)
-    assert splits.read_test().x.shape == (2, 16, 8, 3)
-    assert splits.train.x[:, :4].max() == 0  # above a square picture in an upright frame
-
-
 def test_names_and_numbers_of_a_data_set():
     splits = load("digits", seed=0)
     assert (splits.name, splits.num_classes, splits.image_shape) == ("digits", 10, (32, 32, 1))
     assert (len(splits.train) + len(splits.validation), len(splits.read_test())) == (1438, 359)
     assert load((arrays([3, 3]), None), seed=0).name == "arrays"
-
-
-# Refusals
-
-
-def test_one_class_is_too_few(tmp_path):
-    with pytest.raises(UserError, match="has one class, at least two are needed"):
-        load((arrays([9]), None), seed=0)
-    with pytest.raises(UserError, match="has one class, at least two are needed"):
-        load(image_folder(tmp_path, [4]), seed=0)
-
-
-@pytest.mark.parametrize("shape", [(7, 8, 3), (8, 7, 1), (1, 64, 3)])
-def test_images_under_8_pixels_a_side_are_refused(shape):
-    with pytest.raises(UserError, match=f"at least 8 pixels a side, got {shape[0]}x{shape[1]}"):
-        load((arrays([5, 5], shape), None), seed=0)
-
-
-def test_small_pictures_are_welcome_at_a_larger_size(tmp_path):
-    image_folder(tmp_path, [3, 3], side=4)
-    with pytest.raises(UserError, match="got 4x4; --image-size makes them larger"):
-        load(tmp_path, seed=0)
-    assert load(tmp_path, seed=0, image_size=(8, 8)).image_shape == (8, 8, 3)
-
-
-def test_one_image_a_class_leaves_none_to_validate():
-    with pytest.raises(UserError, match="one training image of each class"):
-        load((arrays([1, 1, 1]), None), seed=0)
-
-
-def test_labels_that_only_the_test_part_has_are_refused_when_it_is_read():
-    splits = load((arrays([5, 5]), arrays([1, 1, 1])), seed=0)
-    with pytest.raises(UserError, match="test part: classes are 0 to 2, but for training 0 to 1"):
-        splits.read_test()
-
-
-def test_labels_that_only_the_validation_part_has_are_refused(tmp_path):
-    (x, y), (x_val, _) = arrays([5, 5]), arrays([1, 1])
-    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_val=x_val, y_val=[-1, 0])
-    with pytest.raises(UserError, match="validation part: classes are -1 to 0"):
-        load(tmp_path / "d.npz", seed=0)
-
-
-@pytest.mark.parametrize("read", [facts, lambda data: load(data, seed=0)])
-@pytest.mark.parametrize("data", ["cifar11", "no/such/folder", Path("digits2"), "data.npz"])
-def test_an_unknown_name_is_answered_with_what_is_known(read, data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        UserError, match=r"cifar10, cifar100, mnist, fashion_mnist, digits.*\.npz.*sub-folder"
-    ):
-        read(data)
-
-
-def test_a_file_of_another_kind_is_answered_the_same(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2")
-    with pytest.raises(UserError, match=r"data\.csv is not a data set: give one of cifar10"):
-        load(tmp_path / "data.csv", seed=0)
-
-
-def test_a_folder_with_the_name_of_a_data_set_is_meant_by_its_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    image_folder(Path("digits"), [5, 5])
-    assert load("digits", seed=0).num_classes == 10
-    assert load("./digits", seed=0).num_classes == 2
-    assert load(Path("digits"), seed=0).num_classes == 2
 
 
 # Statistics
@@ -290,20 +217,12 @@ def test_statistics_survive_json():
 # Subsets
 
 
-@pytest.mark.parametrize(
-    ("counts", "num_images", "expected"),
-    [
-        ([50, 30, 20], 10, [5, 3, 2]),
-        ([50, 30, 20], 1, [1, 0, 0]),
-        ([98, 1, 1], 3, [1, 1, 1]),
-        ([98, 1, 1], 10, [8, 1, 1]),
-        ([5, 5, 5], 7, [3, 2, 2]),
-        ([4, 0, 4], 2, [1, 0, 1]),
-    ],
-)
-def test_a_subset_has_the_proportions_of_the_whole(counts, num_images, expected):
-    images = Images(*arrays(counts))
-    assert counts_of(subset(images, num_images, seed=0), 3) == expected
+def test_a_subset_has_the_proportions_of_the_whole_with_the_labels_of_its_images():
+    images = Images(*arrays([50, 30, 20]))
+    part = subset(images, 10, seed=0)
+    assert counts_of(part, 3) == [5, 3, 2]
+    label = {pixels.tobytes(): number for pixels, number in zip(images.x, images.y, strict=True)}
+    assert [label[pixels.tobytes()] for pixels in part.x] == part.y.tolist()
 
 
 def test_a_subset_is_fixed_by_its_seed_and_keeps_the_order():
@@ -324,44 +243,6 @@ def test_a_subset_as_large_as_the_whole_is_the_whole():
 def test_a_subset_of_nothing_is_refused():
     with pytest.raises(UserError, match="at least 1 image, got 0"):
         subset(Images(*arrays([3, 3])), 0, seed=0)
-
-
-# Facts
-
-
-def test_facts_of_digits_are_those_of_the_load():
-    splits, known = load("digits", seed=0), facts("digits")
-    assert known.num_train == len(splits.train) + len(splits.validation)
-    assert (known.image_shape, known.num_classes, known.flip) == (splits.image_shape, 10, splits.flip)
-
-
-def test_facts_of_other_data_are_those_of_the_load(tmp_path):
-    x, y = arrays([12, 5, 3], (8, 9, 1))
-    np.savez(tmp_path / "d.npz", x_train=x[..., 0], y_train=y)
-    image_folder(tmp_path / "folder", [12, 5, 3])
-    for data in ((((x, y), None)), tmp_path / "d.npz", str(tmp_path / "folder")):
-        splits, known = load(data, seed=0), facts(data)
-        assert known.num_train == len(splits.train) + len(splits.validation)
-        assert (known.image_shape, known.num_classes) == (splits.image_shape, splits.num_classes)
-        assert known.flip is splits.flip is True
-        assert facts(data, image_size=(16, 24)).image_shape[:2] == (16, 24)
-
-
-def test_the_cifar_folder_is_told_from_a_folder_of_classes(tmp_path):
-    for number in range(1, 6):
-        values = {b"data": np.full((20, 3072), number, np.uint8), b"labels": [*range(10)] * 2}
-        (tmp_path / f"data_batch_{number}").write_bytes(pickle.dumps(values, 2))
-    splits, known = load(tmp_path, seed=0), facts(tmp_path)
-    assert splits.class_names[9] == "truck"
-    assert (counts_of(splits.train, 10), counts_of(splits.validation, 10)) == ([9] * 10, [1] * 10)
-    assert (known.num_train, known.image_shape, known.num_classes, known.flip) == (100, (32, 32, 3), 10, True)
-
-
-def test_facts_refuse_what_the_load_would():
-    with pytest.raises(UserError, match="at least 8 pixels a side"):
-        facts((arrays([5, 5], (4, 4)), None))
-    with pytest.raises(UserError, match="has one class"):
-        facts((arrays([5]), None))
 
 
 def test_facts_and_the_digits_need_no_tensorflow_and_the_module_is_light():

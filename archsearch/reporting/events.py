@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from archsearch import trials as trial_log
 from archsearch.callbacks import SearchCallback
 from archsearch.plan import Plan
+from archsearch.reporting.figures import save, search_history
 from archsearch.reporting.tensorboard import TrialEvents, write_trial_session
 from archsearch.run_folder import RunFolder
 from archsearch.settings import SearchSettings
@@ -14,6 +16,34 @@ from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
     from archsearch.oracle import Assignment
+
+
+class FigureWriter(SearchCallback):
+    """Draws how the search went, when it ends or is interrupted."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._settings = SearchSettings()
+        self._records: list[TrialRecord] = []
+
+    def on_search_begin(
+        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+    ) -> None:
+        self._settings = settings
+        self._records = list(records)
+
+    def on_trial_end(self, record: TrialRecord) -> None:
+        self._records.append(record)
+
+    def on_search_end(self) -> None:
+        if self._records:
+            figure = search_history(
+                self._records,
+                baseline=trial_log.baseline(self._records),
+                direction=self._settings.direction,
+                objective=self._settings.objective,
+            )
+            save(figure, self.folder.figure)
 
 
 class EventWriter(SearchCallback):

@@ -1,0 +1,173 @@
+"""What a final training leaves: the model, its test, its pictures, and result.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsearch import runtime
+from archsearch.dataset import Splits, image_statistics, num_identical
+from archsearch.model_file import save_model
+from archsearch.reporting import figures
+from archsearch.reporting.tensorboard import TrialEvents
+from archsearch.run_folder import write_json
+from archsearch.searching import describe_dataset, measure
+from archsearch.trials import TrialRecord
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from archsearch.evaluation import Evaluation
+    from archsearch.training import TrialTask
+
+Epoch = dict[str, float]
+
+RESULT = "result.json"
+
+PUBLISHED = {
+    "dataset": "CIFAR-10",
+    "epochs": 50,
+    "train_loss": 0.1177,
+    "train_accuracy": 0.9587,
+    "test_loss": 0.5049,
+    "test_accuracy": 0.8748,
+}
+"""What the documented network reached in the exercise that published it."""
+
+CIFAR10_MEAN = (125.3, 123.0, 113.9)
+"""Channel means of CIFAR-10's training images, by which it is known whatever its file is called."""
+
+NUM_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A final training that is over."""
+
+    task: TrialTask
+    record: TrialRecord | None
+    """The trial whose network it is; `None` for the documented one."""
+    splits: Splits
+    model: keras.Model
+    history: list[Epoch]
+    seconds: float
+    search_seconds: float | None
+
+
+def leave(trained: Trained, target: Path) -> dict[str, Any]:
+    """Saves, tests and draws; result.json comes last, so where it is, everything is.
+
+    Args:
+        trained: Its model is tested here, on the one reading of the test part.
+        target: Folder of this final training.
+
+    Returns:
+        What result.json holds.
+    """
+    from archsearch.evaluation import evaluate
+
+    splits, model = trained.splits, trained.model
+    save_model(model, target / "model.keras", splits.class_names)
+    write_json(target / "history.json", {"epochs": trained.history})
+    training = evaluate(model, splits.train)
+    test_images = splits.read_test()
+    test = evaluate(model, test_images)
+    pictures = _pictures(trained.history, test, test_images.x, splits.class_names)
+    with TrialEvents(target, resume=True) as events:
+        for name, figure in pictures.items():
+            figures.save(figure, target / f"{name}.png")
+            events.image(name.replace("_", " "), figure)
+    result = {
+        **_network(trained),
+        "dataset": describe_dataset(splits, image_statistics(splits.train)),
+        "num_test": len(test_images),
+        "num_test_in_training": num_identical(test_images, splits.train),
+        "test_loss": test.loss,
+        "test_accuracy": test.accuracy,
+        "train_loss": training.loss,
+        "train_accuracy": training.accuracy,
+        "accuracy_gap": training.accuracy - test.accuracy,
+        "per_class": test.per_class(splits.class_names),
+        "epochs": trained.task.epochs,
+        "seed": trained.task.seed,
+        "seconds": trained.seconds,
+        "search_seconds": trained.search_seconds,
+        "published": PUBLISHED if _is_cifar10(splits) else None,
+        "machine": runtime.machine(),
+        "versions": runtime.versions(),
+    }
+    write_json(target / RESULT, result)
+    return result
+
+
+def _network(trained: Trained) -> dict[str, Any]:
+    from archsearch.training import recipe_of
+
+    values = trained.task.values
+    measured = measure(trained.task.hypermodel, values)
+    return {
+        "what": trained.task.trial_id,
+        "trial_id": trained.record.trial_id if trained.record else None,
+        "hyperparameters": dict(values),
+        "architecture": measured.architecture.to_dict() if measured.architecture else None,
+        "params": trained.model.count_params(),
+        "macs": measured.macs,
+        "recipe": recipe_of(trained.task.hypermodel).to_dict(),
+    }
+
+
+def _pictures(
+    history: list[Epoch], test: Evaluation, images: NDArray[np.uint8], class_names: Sequence[str]
+) -> dict[str, Figure]:
+    """By file name without its ending. The samples are spread evenly over the test part."""
+    shown = np.linspace(0, len(images) - 1, min(NUM_SAMPLES, len(images))).astype(int)
+    return {
+        "learning_curves": figures.learning_curves(history, title="Final training"),
+        "confusion_matrix": figures.confusion_matrix(test.true, test.predicted, class_names),
+        "samples": figures.predicted_samples(
+            images[shown],
+            test.true[shown],
+            test.predicted[shown],
+            test.probabilities[shown].max(axis=1),
+            class_names,
+        ),
+    }
+
+
+def _is_cifar10(splits: Splits) -> bool:
+    """Whether these are CIFAR-10, under whatever name, so that the published figures compare."""
+    mean = image_statistics(splits.train).mean
+    return (
+        splits.image_shape == (32, 32, 3)
+        and splits.num_classes == 10
+        and all(abs(a - b) < 0.5 for a, b in zip(mean, CIFAR10_MEAN, strict=True))
+    )
+
+
+def summary(result: Mapping[str, Any]) -> Iterator[str]:
+    """The result in the words of the training's end."""
+    yield (
+        f"test accuracy {result['test_accuracy']:.4f}, loss {result['test_loss']:.4f} "
+        f"on {result['num_test']} images"
+    )
+    yield (
+        f"training accuracy {result['train_accuracy']:.4f}, loss {result['train_loss']:.4f}; "
+        f"gap {100 * result['accuracy_gap']:.1f} points"
+    )
+    if result["macs"] is not None:
+        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs"
+    yield f"{result['epochs']} epochs in {result['seconds'] / 60:.1f} min"
+    if result["num_test_in_training"]:
+        yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
+    published = result["published"]
+    if published is not None:
+        yield (
+            f"published for the documented network after {published['epochs']} epochs: test accuracy "
+            f"{published['test_accuracy']:.4f}, training {published['train_accuracy']:.4f}"
+        )

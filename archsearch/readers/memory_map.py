@@ -1,0 +1,64 @@
+"""Images in a file instead of in memory: `.npy` files that are read as memory maps."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from archsearch.errors import UserError
+from archsearch.readers.source import chunks
+
+_T = TypeVar("_T")
+
+
+@functools.cache
+def temporary_folder() -> Path:
+    """Where decoded images go when nobody gave a place; removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="archsearch-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def write_array(target: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], _T]) -> _T:
+    """A `.npy` file that is there whole or not at all; what `fill`, given the array to fill, returned."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A memory map that runs into a full disk kills the process without a word.
+    if shutil.disk_usage(target.parent).free < math.prod(shape):
+        raise UserError(
+            f"{target.parent} has no room for {math.prod(shape) / 2**20:.0f} MB of decoded images."
+        )
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        x = npy.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        result = fill(x)
+        x.flush()
+        del x  # Windows replaces no file that is mapped
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(PermissionError):  # on Windows, where the exception still holds the map
+            temporary.unlink(missing_ok=True)
+    return result
+
+
+def save_rows(x: NDArray[np.uint8], indices: NDArray[np.intp], target: Path) -> None:
+    """Some of the images of a memory map in a file of their own, never all in memory."""
+    write_array(target, (len(indices), *x.shape[1:]), partial(copy_rows, x, indices))
+
+
+def copy_rows(x: NDArray[np.uint8], indices: NDArray[np.intp], rows: NDArray[np.uint8]) -> None:
+    """`x[indices]` into `rows`, which may be the front of `x` itself if the indices are sorted."""
+    for chunk in chunks(rows):
+        rows[chunk] = x[indices[chunk]]

@@ -1,0 +1,125 @@
+"""An `.npz` file with x_train and y_train, and perhaps x_val, y_val, x_test, y_test and class_names."""
+
+from __future__ import annotations
+
+import contextlib
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from archsearch.errors import UserError
+from archsearch.readers.checks import (
+    brief,
+    check_same_shape,
+    conversion_note,
+    image_shape_of,
+    images_of,
+    labels_of,
+    num_classes_of,
+    numbered,
+    pixel_scale,
+)
+from archsearch.readers.source import Facts, Images, Source, no_test_part
+
+_PAIRS = tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test"))
+_NAMES = "class_names"
+
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    MemoryError,  # a header that claims too much
+    tokenize.TokenError,  # a header whose brackets do not close
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What zipfile, zlib and NumPy raise on damaged bytes."""
+
+
+def read_npz(path: Path) -> Source:
+    where = f"The training part of {path}"
+    with _open(path) as archive:
+        shapes = _shapes(archive, path)
+        image_shape = image_shape_of(shapes["x_train"], where)
+        for part in ("val", "test"):
+            if f"x_{part}" in shapes:
+                check_same_shape(shapes[f"x_{part}"], image_shape, f"The {part} part of {path}")
+        x = archive["x_train"]
+        scale = pixel_scale(x)
+        train = images_of(x, archive["y_train"], scale=scale, where=where)
+        names = _class_names(archive)
+    num_classes = num_classes_of(train.y, names, where)
+    validation = _read_part(path, "val", scale) if "x_val" in shapes else None
+    read_test = partial(no_test_part, str(path))
+    if "x_test" in shapes:
+        read_test = partial(_read_part, path, "test", scale)
+    class_names = names or numbered(num_classes)
+    return Source(train, validation, class_names, read_test, None, conversion_note(x, scale))
+
+
+def npz_facts(path: Path) -> Facts:
+    """Of the arrays only y_train and the class names are read."""
+    where = f"The training part of {path}"
+    with _open(path) as archive:
+        shape = _shapes(archive, path)["x_train"]
+        image_shape = image_shape_of(shape, where)
+        labels = labels_of(archive["y_train"], num_images=shape[0], where=where)
+        return Facts(shape[0], image_shape, num_classes_of(labels, _class_names(archive), where))
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """The file as an `NpzFile`; whatever is wrong with it inside the block becomes a sentence."""
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is no .npz file: it is not a complete zip archive.")
+    try:
+        # NumPy forgets to close a file that it opened itself and found damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            yield archive
+    except _DAMAGED as error:
+        raise UserError(f"{path} cannot be read: {brief(error)}.") from error
+
+
+def _shapes(archive: Any, path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays that count, by name, from their headers; no array is read."""
+    keys = archive.files
+    # A part is there if one of its two arrays is; the training part must be.
+    expected = [key for x, y in _PAIRS if x == "x_train" or {x, y} & {*keys} for key in (x, y)]
+    missing = [key for key in expected if key not in keys]
+    if missing:
+        raise UserError(
+            f"{path} has no {' and no '.join(missing)}: x_train, y_train, x_test and y_test are needed, "
+            f"found {', '.join(sorted(keys)) or 'nothing'}."
+        )
+    return {key: _shape(archive, key, path) for key in (*expected, _NAMES) if key in keys}
+
+
+def _shape(archive: Any, key: str, path: Path) -> tuple[int, ...]:
+    with archive.zip.open(f"{key}.npy") as member:
+        version = npy.read_magic(member)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+    if dtype.hasobject:
+        raise UserError(f"{path} is refused: {key} holds Python objects, and loading those can run any code.")
+    return tuple(shape)
+
+
+def _class_names(archive: Any) -> tuple[str, ...]:
+    if _NAMES not in archive.files:
+        return ()
+    return tuple(str(name) for name in archive[_NAMES].astype(str).ravel())
+
+
+def _read_part(path: Path, part: str, scale: float) -> Images:
+    with _open(path) as archive:
+        x, y = archive[f"x_{part}"], archive[f"y_{part}"]
+        return images_of(x, y, scale=scale, where=f"The {part} part of {path}")

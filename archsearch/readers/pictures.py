@@ -1,0 +1,85 @@
+"""Pictures as PIL sees them: opened whatever their kind, and fitted into a size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
+_S = TypeVar("_S")
+_T = TypeVar("_T")
+
+
+def decode(file: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """One picture as (height, width, 3): turned as its EXIF data say, in RGB, padded with black.
+
+    Transparency is laid on white, as a viewer shows it: a drawing in black ink would vanish on black.
+    """
+    with Image.open(file) as opened:
+        # Lets a large JPEG be decoded at an eighth, a quarter or half its size, never below twice ours.
+        opened.draft(None, (2 * max(height, width), 2 * max(height, width)))
+        picture = ImageOps.exif_transpose(opened)
+    if picture.mode.startswith(("I", "F")):
+        picture = _to_eight_bits(picture)
+    if picture.has_transparency_data:
+        transparent = picture.convert("RGBA")
+        white = Image.new("RGBA", transparent.size, "white")
+        picture = Image.alpha_composite(white, transparent)
+    return np.asarray(_fit(picture.convert("RGB"), height, width))
+
+
+def resize(x: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Images of (n, h, w, c) at another size, as large as fits and padded with black."""
+    resized = np.empty((len(x), height, width, x.shape[3]), np.uint8)
+    for position, pixels in enumerate(x):
+        picture = Image.fromarray(pixels[:, :, 0] if x.shape[3] == 1 else pixels)
+        resized[position] = np.asarray(_fit(picture, height, width)).reshape(height, width, -1)
+    return resized
+
+
+def upright_size(file: Path) -> tuple[int, int] | None:
+    """Height and width from the header, as the picture is meant to be seen; None if it is broken."""
+    try:
+        with Image.open(file) as picture:
+            lies = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return picture.size if lies else (picture.height, picture.width)
+    except Exception:  # PIL's readers raise almost anything on damaged bytes
+        return None
+
+
+def map_quietly(function: Callable[[_S], _T], items: Iterable[_S]) -> list[_T]:
+    """The function of each item, in threads: PIL decodes without holding Python's lock.
+
+    Its warnings about odd files are dropped, except that of a picture too large to be meant, which becomes an
+    error.
+    """
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return list(pool.map(function, items))
+
+
+def _fit(picture: Image.Image, height: int, width: int) -> Image.Image:
+    """The picture as large as fits, in the middle of a black one of the size asked for."""
+    scale = min(height / picture.height, width / picture.width)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    fitted = picture.resize(size, Image.Resampling.BILINEAR)
+    if size == (width, height):
+        return fitted
+    canvas = Image.new(picture.mode, (width, height))
+    canvas.paste(fitted, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return canvas
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels are neither of 8 nor of 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))

@@ -1,0 +1,267 @@
+"""From the time given and the speed of the machine to a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from typing import Any
+
+import pytest
+
+from archsearch.errors import UserError
+from archsearch.fitting import Population, family_population, fit
+from archsearch.plan import Plan, Speed
+from archsearch.run import BUILT_IN, baseline_name
+from archsearch.settings import SearchSettings, resolve
+from space.architecture import DOCUMENTED
+from space.recipe import MODERN
+from space.sampling import random_architectures
+
+SHAPE = (32, 32, 3)
+NUM_TRAIN, NUM_VALIDATION = 45_000, 5_000
+SPEEDS = [10.0**power for power in range(9, 15)]
+TIMES = [60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0]
+DOCUMENTED_MACS = 313_458_688
+"""32x32 pixels: 1,728 + 36,864 weights x 1,024 places, and so on down to 512 x 512 in the dense layer."""
+NARROWEST_MACS = 1_251_136
+"""All layers 8 wide: 216 + 576 at 1,024 places, 1,152 at 256, 1,728 at 64, 16 and 4, and 64 at the end."""
+
+
+@functools.cache
+def population(max_macs: int | None = None, max_params: int | None = None) -> Population:
+    settings = SearchSettings(max_macs=max_macs, max_params=max_params)
+    return family_population(SHAPE, 10, settings=settings)
+
+
+def fitted(macs_per_second: float, *, overhead_seconds: float = 2.0, **given: Any) -> Plan:
+    settings = resolve(given)
+    return fit(
+        settings,
+        population=population(settings.max_macs, settings.max_params),
+        num_train=NUM_TRAIN,
+        num_validation=NUM_VALIDATION,
+        speed=Speed(macs_per_second, overhead_seconds, "measured"),
+    )
+
+
+def baseline_seconds(plan: Plan, macs: int) -> float:
+    """By hand: three passes over a training image, one over a validation image."""
+    images = 3 * plan.images_per_epoch + NUM_VALIDATION
+    return plan.speed.overhead_seconds + plan.max_epochs * images * macs / plan.speed.macs_per_second
+
+
+def smallest_seconds(speed: Speed) -> float:
+    """Of the least search of 3 epochs and 9,000 images: 12 epochs and 7 trials, all of 1 M macs."""
+    return 7 * speed.overhead_seconds + 15 * 1e6 * (3 * 9000 + NUM_VALIDATION) / speed.macs_per_second
+
+
+def test_the_costs_that_this_file_counts_with() -> None:
+    assert population().baseline(None) == (1.0, DOCUMENTED_MACS)
+    assert population().baselines[-1] == (1 / 64, NARROWEST_MACS)
+
+
+# Time.
+
+
+@pytest.mark.parametrize("overhead", [0.1, 2.0, 8.0])
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_plans_fit_nine_tenths_of_the_time(macs_per_second: float, overhead: float) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, overhead_seconds=overhead, max_seconds=seconds)
+        # Where not even seven small trials fit, the smallest plan is all there is.
+        if 3 * smallest_seconds(plan.speed) <= seconds:
+            assert plan.seconds <= 0.9 * seconds * (1 + 1e-9)
+        assert plan.max_seconds == seconds
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS[2:])
+def test_plans_use_half_the_time_or_more(macs_per_second: float) -> None:
+    for seconds in TIMES[1:]:
+        assert fitted(macs_per_second, max_seconds=seconds).seconds >= 0.5 * seconds
+
+
+def test_what_cannot_fit_is_the_smallest_plan() -> None:
+    plan = fitted(1e6, max_seconds=60.0)
+    assert (plan.max_epochs, plan.iterations, plan.images_per_epoch) == (3, 1, 9000)
+    assert plan.baseline_width == 1 / 64
+
+
+@pytest.mark.parametrize(("seconds", "macs_per_second"), [(1e-9, 1e14), (1.0, 1.0), (60.0, 1e-3)])
+def test_hopeless_times_still_give_a_plan(seconds: float, macs_per_second: float) -> None:
+    assert fitted(macs_per_second, overhead_seconds=1000.0, max_seconds=seconds).num_trials == 7
+
+
+def test_more_speed_never_plans_less_fidelity() -> None:
+    epochs = [fitted(speed, max_seconds=1800.0).max_epochs for speed in SPEEDS]
+    assert epochs == sorted(epochs)
+    assert (epochs[0], epochs[-1]) == (3, 81)
+
+
+def test_iterations_that_are_given_are_kept() -> None:
+    assert fitted(1e14, max_seconds=86_400.0, iterations=2).iterations == 2
+    assert fitted(1e14, max_seconds=86_400.0).iterations > 2
+
+
+# The baseline.
+
+
+@pytest.mark.parametrize("overhead", [0.1, 8.0])
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_the_baseline_takes_a_quarter_of_the_time_or_is_the_narrowest(
+    macs_per_second: float, overhead: float
+) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, overhead_seconds=overhead, max_seconds=seconds)
+        macs = DOCUMENTED.narrowed(plan.baseline_width).macs(SHAPE)
+        assert plan.cost.baseline_macs == macs
+        if baseline_seconds(plan, NARROWEST_MACS) <= seconds / 4:
+            assert baseline_seconds(plan, macs) <= seconds / 4
+        else:
+            assert plan.baseline_width == 1 / 64
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_no_wider_baseline_would_do(macs_per_second: float) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, max_seconds=seconds)
+        if plan.baseline_width == 1.0:
+            continue
+        wider = DOCUMENTED.narrowed(plan.baseline_width + 1 / 64).macs(SHAPE)
+        too_slow = baseline_seconds(plan, wider) > seconds / 4 - macs_per_second**-1
+        too_large = plan.max_macs is not None and wider > plan.max_macs
+        # The next width may round to the same filters.
+        assert too_slow or too_large or wider == plan.cost.baseline_macs
+
+
+def test_a_narrower_baseline_is_named() -> None:
+    plan = fitted(1e11, max_seconds=1800.0)
+    assert plan.baseline_width < 1
+    assert baseline_name(plan, BUILT_IN) == f"the documented network at width {plan.baseline_width:.2f}"
+    wide = dataclasses.replace(plan, baseline_width=1.0)
+    assert baseline_name(wide, BUILT_IN) == "the documented network"
+    assert baseline_name(plan, "mine:Space") == "the defaults of the space"
+
+
+# Limits.
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS[::2])
+@pytest.mark.parametrize(("max_macs", "max_params"), [(8_000_000, None), (None, 300_000), (10**8, 10**6)])
+def test_limits_are_respected(macs_per_second: float, max_macs: int | None, max_params: int | None) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, max_seconds=seconds, max_macs=max_macs, max_params=max_params)
+        base = DOCUMENTED.narrowed(plan.baseline_width)
+        assert plan.max_params == max_params
+        if max_macs is not None:
+            assert plan.max_macs is not None
+            assert plan.max_macs <= max_macs
+            assert base.macs(SHAPE) <= max_macs
+            assert plan.cost.promoted_macs <= max_macs
+        if max_params is not None:
+            assert base.params(SHAPE, 10) <= max_params
+
+
+def test_a_limit_of_the_plan_leaves_networks_to_draw() -> None:
+    """At least one draw in a hundred is within it, so that a slot finds one in a thousand tries."""
+    drawn = [one.macs(SHAPE) for one in random_architectures(1000, seed=5, base=MODERN)]
+    for macs_per_second, seconds in itertools.product(SPEEDS, TIMES):
+        plan = fitted(macs_per_second, max_seconds=seconds)
+        assert plan.max_macs is None or sum(macs <= plan.max_macs for macs in drawn) >= 5
+
+
+def test_a_limit_that_admits_everything_narrows_nothing() -> None:
+    plan = fitted(1e14, max_seconds=86_400.0, max_macs=10**10)
+    assert plan.baseline_width == 1.0
+    assert plan.max_macs == 10**10
+
+
+@pytest.mark.parametrize("limit", [{"max_macs": 1000}, {"max_params": 100}, {"max_macs": 1, "max_params": 1}])
+def test_limits_below_the_smallest_network_are_refused_by_its_size(limit: dict[str, int]) -> None:
+    """The fewest macs: 2 blocks of one convolution of 16 filters, growth 1, 128 units: 442,368 at 1,024
+    places, 589,824 at 256, and 1,024 x 128 in the dense layer. The fewest weights have a third block or more.
+    """
+    with pytest.raises(UserError, match=r"the fewest macs has 1\.16 M macs and 0\.14 M weights, "):
+        family_population(SHAPE, 10, settings=SearchSettings(**limit))
+
+
+def test_limits_that_only_the_baseline_cannot_meet_say_so() -> None:
+    """Between the smallest network, 1,163,264 macs, and the narrowest baseline, 1,251,136."""
+    with pytest.raises(UserError, match=r"documented network at its narrowest has 1\.25 M macs .*--max-macs"):
+        family_population(SHAPE, 10, settings=SearchSettings(max_macs=1_200_000))
+
+
+def test_the_narrowest_baseline_is_just_within_its_own_size() -> None:
+    tight = family_population(SHAPE, 10, settings=SearchSettings(max_macs=NARROWEST_MACS))
+    assert tight.baseline(NARROWEST_MACS) == (1 / 64, NARROWEST_MACS)
+
+
+# What is given is kept.
+
+
+def test_epochs_without_a_time_keep_everything() -> None:
+    plan = fitted(1e9, max_epochs=50)
+    assert (plan.max_epochs, plan.iterations, plan.images_per_epoch) == (50, 1, NUM_TRAIN)
+    assert (plan.max_macs, plan.max_params, plan.max_seconds) == (None, None, None)
+    assert plan.baseline_width == 1.0
+    assert plan.num_trials == 91
+
+
+def test_epochs_with_a_time_keep_the_epochs() -> None:
+    for macs_per_second in SPEEDS:
+        assert fitted(macs_per_second, max_epochs=5, max_seconds=600.0, factor=2).max_epochs == 5
+
+
+def test_images_per_epoch_are_kept() -> None:
+    for macs_per_second in SPEEDS:
+        assert fitted(macs_per_second, max_seconds=600.0, images_per_epoch=1234).images_per_epoch == 1234
+
+
+def test_all_images_are_admitted_and_one_more_is_refused() -> None:
+    assert fitted(1e12, images_per_epoch=NUM_TRAIN).images_per_epoch == NUM_TRAIN
+    with pytest.raises(UserError, match="--images-per-epoch 45001 is more than the 45000 training images"):
+        fitted(1e12, images_per_epoch=NUM_TRAIN + 1)
+
+
+@pytest.mark.parametrize("num_train", [1, 90, 1000, 1617, 4999])
+def test_few_images_are_not_made_fewer_than_a_thousand(num_train: int) -> None:
+    for seconds in (5.0, 60.0, 1800.0):
+        plan = fit(
+            SearchSettings(max_seconds=seconds),
+            population=population(),
+            num_train=num_train,
+            num_validation=10,
+            speed=Speed(1e9, 1.0, "measured"),
+        )
+        assert min(num_train, 1000) <= plan.images_per_epoch <= num_train
+
+
+# Another space than the built-in one: all its networks count alike.
+
+ONE = Population(macs=(500,), baselines=((1.0, 500),))
+
+
+@pytest.mark.parametrize("seconds", [1.0, 60.0, 86_400.0])
+def test_networks_that_count_alike_are_never_limited(seconds: float) -> None:
+    plan = fit(
+        SearchSettings(max_seconds=seconds),
+        population=ONE,
+        num_train=1000,
+        num_validation=100,
+        speed=Speed(1e6, 0.5, "measured"),
+    )
+    assert plan.max_macs is None
+    assert plan.cost.first_rung_macs == plan.cost.promoted_macs == 500
+
+
+def test_a_limit_given_for_such_networks_is_kept() -> None:
+    assert list(ONE.limits(1000)) == [1000]
+    assert list(ONE.limits(None)) == [None]
+
+
+def test_limits_worth_trying_get_ever_tighter() -> None:
+    limits = [limit for limit in population().limits(None) if limit is not None]
+    assert limits == sorted(set(limits), reverse=True)
+    assert next(iter(population().limits(None))) is None
+    assert next(iter(population().limits(10**7))) == 10**7
+    assert max(limit for limit in population().limits(10**7) if limit) == 10**7

@@ -1,0 +1,234 @@
+"""Brackets, rungs, trials, epochs and seconds of a search."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from archsearch.plan import Bracket, Cost, Plan, Rung, Speed, describe, format_seconds, plan_brackets
+
+SPEED = Speed(macs_per_second=1e9, overhead_seconds=10.0, source="measured")
+
+
+def a_plan(**changes: object) -> Plan:
+    """Nine epochs of 1,000 images, validated on 200; networks of 1 M macs, promoted ones of 2 M."""
+    plan = Plan(
+        max_epochs=9,
+        factor=3,
+        iterations=1,
+        images_per_epoch=1000,
+        num_validation=200,
+        baseline_width=1.0,
+        max_macs=None,
+        max_params=None,
+        max_seconds=None,
+        cost=Cost(baseline_macs=4e6, first_rung_macs=1e6, promoted_macs=2e6),
+        speed=SPEED,
+    )
+    return dataclasses.replace(plan, **changes)  # type: ignore[arg-type]
+
+
+def ladder(bracket: Bracket) -> list[tuple[int, int]]:
+    return [(rung.size, rung.epochs) for rung in bracket.rungs]
+
+
+# Brackets.
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "trials", "epochs"), [(1, 1, 1), (3, 6, 12), (9, 23, 87), (27, 70, 450), (50, 90, 1119)]
+)
+def test_trials_and_epochs_at_factor_3(max_epochs: int, trials: int, epochs: int) -> None:
+    """Trials as Keras Tuner counts them; epochs are more, because every rung trains afresh."""
+    brackets = plan_brackets(max_epochs=max_epochs, factor=3)
+    assert sum(bracket.num_trials for bracket in brackets) == trials
+    assert sum(bracket.num_epochs for bracket in brackets) == epochs
+
+
+def test_81_epochs_are_211_trials() -> None:
+    assert sum(bracket.num_trials for bracket in plan_brackets(max_epochs=81, factor=3)) == 211
+
+
+def test_nine_epochs_by_hand() -> None:
+    """Bracket 0 has three trials; a rung of the others ceil(3 / (number + 1) * 3 ** rungs above it)."""
+    brackets = plan_brackets(max_epochs=9, factor=3)
+    assert [ladder(bracket) for bracket in brackets] == [
+        [(9, 1), (3, 3), (1, 9)],
+        [(5, 3), (2, 9)],
+        [(3, 9)],
+    ]
+
+
+def test_one_epoch_is_one_trial() -> None:
+    assert plan_brackets(max_epochs=1, factor=3) == (Bracket(0, 0, (Rung(epochs=1, size=1),)),)
+
+
+def test_a_factor_above_max_epochs_leaves_random_search() -> None:
+    """ceil(log(4, 5)) is 1, so two trials."""
+    assert [ladder(bracket) for bracket in plan_brackets(max_epochs=4, factor=5)] == [[(2, 4)]]
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "factor", "num_brackets"),
+    [(243, 3, 6), (242, 3, 5), (244, 3, 6), (125, 5, 4), (124, 5, 3), (1000, 10, 4), (2**29, 2, 30)],
+)
+def test_powers_of_the_factor_are_counted_in_whole_numbers(
+    max_epochs: int, factor: int, num_brackets: int
+) -> None:
+    brackets = plan_brackets(max_epochs=max_epochs, factor=factor)
+    assert len(brackets) == num_brackets
+    assert all(bracket.rungs[-1].epochs == max_epochs for bracket in brackets)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 7])
+@pytest.mark.parametrize("max_epochs", [1, 2, 3, 10, 27, 50, 100])
+def test_rungs_get_smaller_and_longer_on_the_way_up(max_epochs: int, factor: int) -> None:
+    for bracket in plan_brackets(max_epochs=max_epochs, factor=factor):
+        sizes = [rung.size for rung in bracket.rungs]
+        epochs = [rung.epochs for rung in bracket.rungs]
+        assert sizes == sorted(sizes, reverse=True)
+        assert epochs == sorted(set(epochs))
+        assert min(sizes) >= 1
+        assert min(epochs) >= 1
+
+
+def test_iterations_repeat_the_brackets_under_other_names() -> None:
+    brackets = plan_brackets(max_epochs=9, factor=3, iterations=3)
+    assert [bracket.name for bracket in brackets] == [
+        *("b2", "b1", "b0"),
+        *("i1-b2", "i1-b1", "i1-b0"),
+        *("i2-b2", "i2-b1", "i2-b0"),
+    ]
+    assert [bracket.rungs for bracket in brackets[:3]] == [bracket.rungs for bracket in brackets[6:]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_epochs": 0, "factor": 3}, "`max_epochs` must be at least 1, got 0"),
+        ({"max_epochs": -9, "factor": 3}, "`max_epochs` must be at least 1, got -9"),
+        ({"max_epochs": 9, "factor": 1}, "`factor` must be at least 2, got 1"),
+        ({"max_epochs": 9, "factor": 3, "iterations": 0}, "`iterations` must be at least 1, got 0"),
+    ],
+)
+def test_refuses_what_is_out_of_range(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plan_brackets(**arguments)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize("factor", [2, 3, 4, 5, 6, 10])
+def test_brackets_are_those_of_keras_tuner(factor: int) -> None:
+    """Its formulas are in floating point, and right up to 15,624 epochs for these factors."""
+    from keras_tuner.src.tuners.hyperband import HyperbandOracle
+
+    for max_epochs in (*range(1, 101), 125, 216, 243, 256, 625, 729, 1000, 1024):
+        theirs = HyperbandOracle("val_loss", max_epochs=max_epochs, factor=factor)
+        ours = plan_brackets(max_epochs=max_epochs, factor=factor)
+        assert len(ours) == theirs._get_num_brackets()
+        for bracket in ours:
+            assert ladder(bracket) == [
+                (theirs._get_size(bracket.number, rung), theirs._get_epochs(bracket.number, rung))
+                for rung in range(bracket.number + 1)
+            ]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_where_floating_point_leads_keras_tuner_astray_the_whole_numbers_hold() -> None:
+    """5 ** 6 epochs: 1 + 6 trials end bracket 0, but log(15625, 5) is 6.000000000000001, so it says 8."""
+    from keras_tuner.src.tuners.hyperband import HyperbandOracle
+
+    assert HyperbandOracle("val_loss", max_epochs=5**6, factor=5)._get_size(0, 0) == 8
+    assert ladder(plan_brackets(max_epochs=5**6, factor=5)[-1]) == [(7, 5**6)]
+
+
+# Seconds.
+
+
+def test_a_trial_costs_three_passes_per_training_image_and_one_per_validation_image() -> None:
+    """2 epochs x 1 M macs x (3 x 1,000 + 200) images / 1e9 macs a second = 6.4 s, and 10 s to build."""
+    seconds = SPEED.trial_seconds(1e6, epochs=2, num_images=1000, num_validation=200)
+    assert seconds == pytest.approx(16.4)
+
+
+def test_totals_include_the_baseline() -> None:
+    plan = a_plan()
+    assert plan.num_trials == 1 + 23
+    assert plan.num_epochs == 9 + 87
+
+
+def test_seconds_by_hand() -> None:
+    """An epoch of 1 M macs is 3.2 s, and every trial 10 s besides.
+
+    Baseline: 9 epochs of 4 M: 115.2 + 10. First rungs, 9 x 1 + 5 x 3 + 3 x 9 = 51 epochs of 1 M: 163.2.
+    Promoted, 3 x 3 + 1 x 9 + 2 x 9 = 36 epochs of 2 M: 230.4. 23 trials: 230.
+    """
+    plan = a_plan()
+    assert plan.baseline_seconds == pytest.approx(125.2)
+    assert plan.seconds == pytest.approx(125.2 + 163.2 + 230.4 + 230)
+    assert sum(map(plan.bracket_seconds, plan.brackets)) == pytest.approx(plan.seconds - 125.2)
+
+
+# More time. One iteration of the plan above takes 623.6 s, the baseline 125.2 s.
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "iterations"),
+    [(1.0, 1), (748.7, 1), (1372.3, 1), (1372.5, 2), (1996.1, 3), (62_485.1, 99), (62_485.3, 100)],
+)
+def test_more_time_is_as_many_iterations_as_fit_and_never_fewer(max_seconds: float, iterations: int) -> None:
+    longer = a_plan().with_more_time(max_seconds)
+    assert longer.iterations == iterations
+    assert longer.max_seconds == max_seconds
+
+
+def test_more_time_takes_no_iteration_away() -> None:
+    assert a_plan(iterations=5).with_more_time(750.0).iterations == 5
+
+
+def test_no_time_limit_adds_nothing() -> None:
+    assert a_plan(max_seconds=900.0).with_more_time(None) == a_plan()
+
+
+def test_thousands_of_iterations_are_counted_at_once() -> None:
+    """An iteration takes 23 x 0.1 s and a little: a loop over plans that each add theirs up takes minutes."""
+    quick = a_plan(speed=Speed(macs_per_second=1e15, overhead_seconds=0.1, source="measured"))
+    assert quick.with_more_time(86_400.0).iterations == 37_558
+
+
+# Plain data, and words.
+
+
+@pytest.mark.parametrize(
+    "plan", [a_plan(), a_plan(iterations=2, max_macs=10**6, max_params=5, max_seconds=90.5)]
+)
+def test_comes_back_from_json_the_same(plan: Plan) -> None:
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_description_by_hand() -> None:
+    plan = a_plan(max_epochs=3, max_macs=8_000_000, max_params=1_500_000)
+    # Bracket 1: 3 x 13.2 + 29.2 = 68.8 s. Bracket 0: 2 x 19.6 = 39.2 s. Baseline: 38.4 + 10 = 48.4 s.
+    assert list(describe(plan)) == [
+        "7 trials, 15 epochs of 1,000 images, about 3 min (speed measured: 2 GFLOP/s)",
+        "  baseline: 1 x 3 epochs, about 48 s",
+        "  b1: 3 x 1 epoch -> 1 x 3 epochs, about 69 s",
+        "  b0: 2 x 3 epochs, about 39 s",
+        "  limits: macs at most 8.0 M, weights at most 1.5 M",
+    ]
+
+
+def test_description_without_limits_names_none() -> None:
+    assert not any("limits" in line for line in describe(a_plan()))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (48, "48 s"), (99.4, "99 s"), (720, "12 min"), (5900, "98 min"), (12_600, "3.5 h")],
+)
+def test_seconds_in_words(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text

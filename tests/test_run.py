@@ -1,0 +1,239 @@
+"""A stored search, read back without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch import UserError, open_run
+from archsearch.plan import Cost, Plan, Speed
+from archsearch.run import BUILT_IN, Run, summary
+from archsearch.run_folder import RunFolder, write_json
+from archsearch.settings import SearchSettings
+from archsearch.trials import Role, Status, TrialRecord
+
+PLAN = Plan(
+    max_epochs=3,
+    factor=3,
+    iterations=1,
+    images_per_epoch=900,
+    num_validation=100,
+    baseline_width=1.0,
+    max_macs=None,
+    max_params=None,
+    max_seconds=None,
+    cost=Cost(1e6, 1e6, 1e6),
+    speed=Speed(1e9, 1.0, "measured"),
+)
+"""Bracket 1: 3 trials of 1 epoch, 1 of 3. Bracket 0: 2 of 3 epochs. With the baseline 7 trials."""
+
+
+def record(trial_id: str, score: float | None = 0.5, **changes: Any) -> TrialRecord:
+    """A trial by its id, such as b1-r0-s2; the baseline by any other."""
+    place: dict[str, Any] = {"bracket": None, "rung": None, "slot": None, "iteration": None}
+    role, epochs = Role.BASELINE, 3
+    if trial_id.startswith("b") and trial_id != "baseline":
+        bracket, rung, slot = (int(part[1:]) for part in trial_id.split("-")[:3])
+        place = {"bracket": bracket, "rung": rung, "slot": slot, "iteration": 0}
+        role, epochs = Role.SEARCH, 3 if bracket == 0 or rung == 1 else 1
+    values: dict[str, Any] = {
+        "trial_id": trial_id,
+        "role": role,
+        "status": Status.COMPLETED if score is not None else Status.FAILED,
+        "score": score,
+        "epochs": epochs,
+        **place,
+        "parent_trial_id": None,
+        "attempt": 0,
+        "seed": 0,
+        "hyperparameters": {"filters": 16},
+        "architecture": None,
+        "params": 1_500_000,
+        "macs": 2_500_000,
+        "seconds": 10.0,
+        "elapsed_seconds": 60.0,
+        "curve": ({"val_accuracy": score},) if score is not None else (),
+        "worker": "0",
+        "message": None if score is not None else "ValueError: no",
+    }
+    return TrialRecord(**(values | changes))
+
+
+ALL = (
+    record("baseline", 0.6),
+    record("b1-r0-s0", 0.9),
+    record("b1-r0-s1", 0.3),
+    record("b1-r0-s2", 0.4),
+    record("b1-r1-s0", 0.8, parent_trial_id="b1-r0-s0"),
+    record("b0-r0-s0", 0.5, hyperparameters={"filters": 16, "head": "dense"}),
+    record("b0-r0-s1", 0.7, elapsed_seconds=120.0),
+)
+
+
+def stored(path: Path, *records: TrialRecord, finished: bool = True, **changes: Any) -> Run:
+    folder = RunFolder(path)
+    settings = SearchSettings(max_epochs=3, max_seconds=None).to_dict() | changes.pop("settings", {})
+    description = {"settings": settings, "plan": PLAN.to_dict(), "hypermodel": BUILT_IN, "finished": finished}
+    write_json(folder.settings, description | changes)
+    for one in records:
+        folder.append(one)
+    return open_run(path)
+
+
+def test_no_search_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"There is no search in {tmp_path}\. Start one with"):
+        open_run(tmp_path)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    stored(tmp_path)
+    assert open_run(str(tmp_path)).finished
+
+
+def test_what_was_stored_comes_back(tmp_path: Path) -> None:
+    run = stored(tmp_path, *ALL)
+    assert run.plan == PLAN
+    assert run.settings == SearchSettings(max_epochs=3, max_seconds=None)
+    assert run.trials == list(ALL)
+    assert run.seconds == 120
+
+
+def test_a_run_without_trials(tmp_path: Path) -> None:
+    run = stored(tmp_path, finished=False)
+    assert (run.trials, run.incumbent, run.baseline, run.lift, run.seconds) == ([], None, None, None, 0)
+    assert list(summary(run))[-1] == "No trial succeeded."
+
+
+def test_incumbent_and_lift_are_of_the_top_rung(tmp_path: Path) -> None:
+    """0.9 after one epoch does not count; 0.8 against 0.6 on 100 images is 20 points,
+    sqrt((0.16 + 0.24) / 100) = 6.3."""
+    run = stored(tmp_path, *ALL)
+    assert run.incumbent == ALL[4]
+    assert run.baseline == ALL[0]
+    assert run.lift is not None
+    assert run.lift.points == pytest.approx(20)
+    assert run.lift.standard_error == pytest.approx(100 * math.sqrt(0.004))
+
+
+def test_a_loss_is_better_when_it_is_smaller(tmp_path: Path) -> None:
+    run = stored(tmp_path, *ALL, settings={"objective": "val_loss"})
+    assert run.incumbent == ALL[5]
+
+
+# Deviations.
+
+
+def test_a_plan_that_was_kept_has_no_deviations(tmp_path: Path) -> None:
+    assert list(stored(tmp_path, *ALL).deviations()) == []
+
+
+def test_a_failure_that_was_drawn_again_is_the_only_deviation(tmp_path: Path) -> None:
+    failed = record("b1-r0-s1", None)
+    again = record("b1-r0-s1-a1", 0.2, attempt=1)
+    run = stored(tmp_path, *ALL[:2], failed, again, *ALL[3:])
+    assert list(run.deviations()) == ["b1-r0-s1 FAILED: ValueError: no"]
+
+
+def test_brackets_left_out_and_rungs_not_filled_are_named(tmp_path: Path) -> None:
+    timed_out = record("b1-r0-s2", None, status=Status.TIMED_OUT, message="The time is up.")
+    run = stored(tmp_path, *ALL[:3], timed_out)
+    assert list(run.deviations()) == [
+        "bracket b1, 1 epochs: 2 of 3 trials completed",
+        "bracket b1, 3 epochs: 0 of 1 trials completed",
+        "bracket b0 was not started",
+        "b1-r0-s2 TIMED_OUT: The time is up.",
+    ]
+
+
+def test_iterations_are_told_apart(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, iterations=2).to_dict()
+    run = stored(tmp_path, *ALL, plan=plan)
+    assert list(run.deviations()) == ["bracket i1-b1 was not started", "bracket i1-b0 was not started"]
+
+
+def test_a_failed_baseline_is_a_deviation(tmp_path: Path) -> None:
+    run = stored(tmp_path, record("baseline", None), *ALL[1:])
+    assert list(run.deviations()) == ["baseline FAILED: ValueError: no"]
+    assert run.lift is None
+
+
+# In words, and in plain data.
+
+
+def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
+    assert list(summary(stored(tmp_path, *ALL))) == [
+        "7 of 7 planned trials completed in 2.0 min.",
+        "incumbent: b1-r1-s0  val_accuracy 0.8000 after 3 epochs  2.5 M macs  1.50 M weights",
+        "baseline:  baseline  val_accuracy 0.6000 after 3 epochs  2.5 M macs  1.50 M weights  "
+        "(the documented network)",
+        "lift over the documented network: +20.0 points, standard error 6.3 on 100 images",
+    ]
+
+
+def test_summary_names_a_narrowed_baseline_everywhere(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, baseline_width=0.25).to_dict()
+    lines = list(summary(stored(tmp_path, *ALL, plan=plan)))
+    assert lines[2].endswith("(the documented network at width 0.25)")
+    assert lines[3].startswith("lift over the documented network at width 0.25: ")
+
+
+def test_summary_when_no_structure_did_better(tmp_path: Path) -> None:
+    run = stored(tmp_path, record("baseline", 0.95), *ALL[1:])
+    assert list(summary(run))[-1] == "No structure did better than the documented network."
+
+
+def test_summary_of_a_failed_baseline_compares_nothing(tmp_path: Path) -> None:
+    run = stored(tmp_path, record("baseline", None), *ALL[1:])
+    assert list(summary(run))[-1].startswith("The incumbent cannot be compared with the documented network")
+
+
+def test_summary_of_nothing_but_failures(tmp_path: Path) -> None:
+    run = stored(tmp_path, record("baseline", None), record("b1-r0-s0", None))
+    lines = list(summary(run))
+    assert lines[0].startswith("0 of 7 planned trials completed")
+    assert lines[-1] == "No trial succeeded."
+
+
+def test_status_is_plain_data(tmp_path: Path) -> None:
+    status = stored(tmp_path, *ALL).to_status()
+    assert json.loads(json.dumps(status, allow_nan=False)) == status
+    assert status["trials"] == {"planned": 7, "COMPLETED": 7, "FAILED": 0, "TIMED_OUT": 0}
+    assert status["incumbent"]["trial_id"] == "b1-r1-s0"
+    assert status["lift_points"] == pytest.approx(20)
+    assert status["finished"] is True
+
+
+def test_status_of_a_run_that_has_just_begun_is_plain_data(tmp_path: Path) -> None:
+    status = stored(tmp_path, finished=False).to_status()
+    assert json.loads(json.dumps(status, allow_nan=False)) == status
+    assert status["incumbent"] is status["baseline"] is status["lift_points"] is None
+
+
+def test_dataframe_has_a_row_a_trial_and_a_column_a_hyperparameter(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    table = stored(tmp_path, *ALL).to_dataframe()
+    assert list(table["trial_id"]) == [one.trial_id for one in ALL]
+    assert list(table["filters"]) == [16] * 7
+    assert table["head"].notna().sum() == 1
+    assert table.loc[5, "head"] == "dense"
+    assert {"curve", "hyperparameters", "architecture"}.isdisjoint(table.columns)
+    assert list(table["epochs"]) == [3, 1, 1, 1, 3, 3, 3]
+
+
+def test_a_torn_last_line_is_not_a_trial_yet(tmp_path: Path) -> None:
+    stored(tmp_path, *ALL[:2])
+    with RunFolder(tmp_path).trials.open("ab") as file:
+        file.write(b'{"trial_id": "b1-r0')
+    assert open_run(tmp_path).trials == list(ALL[:2])
+
+
+def test_a_damaged_log_is_refused_by_name(tmp_path: Path) -> None:
+    run = stored(tmp_path, ALL[0])
+    run.folder.trials.write_text("nonsense\n")
+    with pytest.raises(UserError, match=rf"{run.folder.trials} is damaged in line 1"):
+        _ = open_run(tmp_path).trials

@@ -1,0 +1,475 @@
+"""Whole searches with trials that only pretend to train: plan, continuation, refusals, best.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from archsearch.callbacks import SearchCallback
+from archsearch.errors import UserError
+from archsearch.plan import plan_brackets
+from archsearch.run import Run
+from archsearch.run_folder import RunFolder, read_json
+from archsearch.searching import Search, planned
+from archsearch.trials import Role, Status, TrialRecord, read_records
+from space.architecture import DOCUMENTED
+
+if TYPE_CHECKING:
+    from archsearch.training import OnEpoch, TrialResult, TrialTask
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+SHAPE = (8, 8, 1)
+SMALL: dict[str, Any] = {"max_epochs": 3}
+"""Seven trials: the baseline, 3 -> 1, and 2."""
+
+
+def images(num: int = 40, seed: int = 0) -> tuple[Any, Any]:
+    """Two classes of grey 8x8 noise; the second part is never read."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 256, (num, *SHAPE), dtype=np.uint8), np.arange(num) % 2
+    return (x, y), (x[:4], y[:4])
+
+
+def score_of(task: TrialTask) -> float:
+    """Depends on values and epochs alone."""
+    return random.Random(f"{sorted(task.values.items())} {task.epochs}").random()
+
+
+class Stub:
+    """A run_trial that counts: it may fail trials, or be interrupted at one."""
+
+    def __init__(
+        self, *, interrupted_at: int | None = None, fails: Callable[[TrialTask], bool] = lambda task: False
+    ) -> None:
+        self.interrupted_at = interrupted_at
+        self.fails = fails
+        self.tasks: list[TrialTask] = []
+
+    def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+        from archsearch.training import TrialResult
+
+        if len(self.tasks) == self.interrupted_at:
+            raise KeyboardInterrupt
+        self.tasks.append(task)
+        if self.fails(task):
+            return TrialResult(Status.FAILED, (), 0.0, 0, "ValueError: as asked")
+        score = score_of(task)
+        epoch = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1 - score, "val_accuracy": score}
+        curve = tuple(epoch | {"learning_rate": 0.001, "seconds": 0.1} for _ in range(task.epochs))
+        for number, values in enumerate(curve):
+            if on_epoch is not None:
+                on_epoch(number, values)
+        return TrialResult(Status.COMPLETED, curve, 0.1 * task.epochs, 0)
+
+
+def a_third_fails(task: TrialTask) -> bool:
+    return task.trial_id != "baseline" and random.Random(task.trial_id).random() < 1 / 3
+
+
+def own_space() -> Any:
+    """A space that builds nothing, for nothing here trains."""
+    import keras_tuner
+
+    class Space(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> None:
+            hp.Float("x", 0.0, 1.0, default=0.5)
+            if hp.Choice("kind", ["conv", "dense"]) == "conv":
+                with hp.conditional_scope("kind", ["conv"]):
+                    hp.Choice("depth", [1, 2, 3])
+
+    return Space()
+
+
+def search(path: Path, stub: Any = None, **options: Any) -> Run:
+    """One session on the run in this folder; what is no option of `Search` is a setting given."""
+    arguments: dict[str, Any] = {"data": images(), "overwrite": False, "callbacks": ()}
+    arguments |= {name: options.pop(name) for name in (*arguments, "hypermodel") if name in options}
+    if "hypermodel" not in arguments:
+        arguments["hypermodel"] = own_space()
+    return Search(
+        folder=RunFolder(path), given=options, run_trial=Stub() if stub is None else stub, **arguments
+    ).execute()
+
+
+def log(path: Path) -> list[TrialRecord]:
+    """Without what differs from one session to another."""
+    records, _ = read_records(RunFolder(path).trials)
+    return [dataclasses.replace(one, seconds=0.0, elapsed_seconds=0.0) for one in records]
+
+
+def settings(path: Path) -> dict[str, Any]:
+    return read_json(RunFolder(path).settings)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search to its end, never written to again."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    search(path, Stub(fails=a_third_fails), **SMALL)
+    return path
+
+
+# The plan is what happens.
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "factor", "iterations"), [(1, 3, 1), (3, 3, 2), (4, 2, 1), (5, 4, 1), (9, 3, 1)]
+)
+def test_what_runs_is_the_plan_trial_for_trial(
+    tmp_path: Path, max_epochs: int, factor: int, iterations: int
+) -> None:
+    stub = Stub()
+    run = search(tmp_path / "run", stub, max_epochs=max_epochs, factor=factor, iterations=iterations)
+    ran = Counter((one.iteration, one.bracket, one.rung, one.epochs) for one in run.trials[1:])
+    assert ran == {
+        (bracket.iteration, bracket.number, number, rung.epochs): rung.size
+        for bracket in plan_brackets(max_epochs=max_epochs, factor=factor, iterations=iterations)
+        for number, rung in enumerate(bracket.rungs)
+    }
+    assert (run.trials[0].role, run.trials[0].epochs) == (Role.BASELINE, max_epochs)
+    assert sum(task.epochs for task in stub.tasks) == run.plan.num_epochs
+    assert len(stub.tasks) == run.plan.num_trials
+    assert list(run.deviations()) == []
+    assert run.finished
+
+
+def test_seed_and_only_seed_decides_what_is_drawn(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        search(tmp_path / name, seed=seed, **SMALL)
+    assert log(tmp_path / "a") == log(tmp_path / "b")
+    first, other = ([one.hyperparameters for one in log(tmp_path / name)] for name in "ac")
+    assert first[0] == other[0], "the baseline"
+    assert not any(one in other for one in first[1:])
+
+
+def test_trials_get_the_training_part_alone(tmp_path: Path) -> None:
+    """Of 40 images 10 % are for validation; 12 an epoch are the same 12 for all."""
+    stub = Stub()
+    search(tmp_path / "run", stub, images_per_epoch=12, **SMALL)
+    data = [task.dataset for task in stub.tasks]
+    assert {(len(one.train), len(one.validation)) for one in data} == {(12, 4)}
+    assert all(np.array_equal(one.train.x, data[0].train.x) for one in data)
+
+
+def test_a_loss_as_the_objective(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", objective="val_loss", **SMALL)
+    assert run.incumbent is not None
+    assert run.incumbent.score == min(one.score for one in run.trials if one.epochs == 3)
+
+
+# best.json.
+
+
+def test_best_is_the_incumbent_at_every_moment(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+
+    class Compare(SearchCallback):
+        def on_trial_end(self, record: TrialRecord) -> None:
+            best = Run(folder).incumbent
+            assert best is not None
+            assert read_json(folder.best)["trial_id"] == best.trial_id
+
+    run = search(folder.path, callbacks=(Compare(),), **SMALL)
+    best = read_json(folder.best)
+    assert run.incumbent is not None
+    assert best["record"] == run.incumbent.to_dict()
+    assert best["hyperparameters"] == run.incumbent.hyperparameters
+
+
+def test_nothing_but_failures_leaves_no_incumbent(tmp_path: Path) -> None:
+    """Five slots of three draws, and the baseline."""
+    run = search(tmp_path / "run", Stub(fails=lambda task: True), **SMALL)
+    assert run.incumbent is run.baseline is run.lift is None
+    assert len(run.trials) == 16
+    assert not run.folder.best.exists()
+    assert run.finished
+
+
+def test_a_failed_baseline_leaves_an_incumbent_without_a_lift(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", Stub(fails=lambda task: task.trial_id == "baseline"), **SMALL)
+    assert run.incumbent is not None
+    assert run.baseline is run.lift is None
+    assert len(run.trials) == 7
+
+
+# Continuing.
+
+
+def test_interrupted_at_every_trial_it_ends_as_if_undisturbed(tmp_path: Path, undisturbed: Path) -> None:
+    whole = log(undisturbed)
+    for number in range(len(whole)):
+        path = tmp_path / str(number)
+        with pytest.raises(KeyboardInterrupt):
+            search(path, Stub(interrupted_at=number, fails=a_third_fails), **SMALL)
+        assert log(path) == whole[:number]
+        assert not Run(RunFolder(path)).finished
+        search(path, Stub(fails=a_third_fails))
+        assert log(path) == whole
+        assert (
+            read_json(RunFolder(path).best)["trial_id"] == read_json(RunFolder(undisturbed).best)["trial_id"]
+        )
+
+
+def test_interrupted_again_and_again_it_ends_as_if_undisturbed(tmp_path: Path, undisturbed: Path) -> None:
+    """One trial a session."""
+    for _ in log(undisturbed)[1:]:
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "run", Stub(interrupted_at=1, fails=a_third_fails), **SMALL)
+    search(tmp_path / "run", Stub(fails=a_third_fails))
+    assert log(tmp_path / "run") == log(undisturbed)
+
+
+def test_a_torn_last_line_is_run_again(tmp_path: Path, undisturbed: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=4, fails=a_third_fails), **SMALL)
+    file = RunFolder(path).trials
+    file.write_bytes(file.read_bytes()[:-30])
+    stub = Stub(fails=a_third_fails)
+    search(path, stub)
+    assert stub.tasks[0].trial_id == log(undisturbed)[3].trial_id
+    assert log(path) == log(undisturbed)
+
+
+def test_a_damaged_line_is_refused_by_file_and_number(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=4), **SMALL)
+    file = RunFolder(tmp_path / "run").trials
+    lines = file.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([lines[0], lines[1][:20] + b"\n", *lines[2:]])
+    file.write_bytes(damaged)
+    with pytest.raises(UserError, match=rf"{file} is damaged in line 2"):
+        search(tmp_path / "run")
+    assert file.read_bytes() == damaged
+
+
+def test_time_of_earlier_sessions_is_counted(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
+    before = Run(RunFolder(tmp_path / "run")).seconds
+    run = search(tmp_path / "run")
+    assert run.trials[2].elapsed_seconds > before > 0
+
+
+def test_a_finished_search_answers_without_training(tmp_path: Path, undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.name != "lock"}
+    stub = Stub()
+    run = search(undisturbed, stub, **SMALL)
+    assert stub.tasks == []
+    assert run.finished
+    assert len(run.trials) == len(log(undisturbed))
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.name != "lock"} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_other_settings_are_refused_with_the_list(tmp_path: Path, finished: bool) -> None:
+    path = tmp_path / "run"
+    if finished:
+        search(path, **SMALL)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            search(path, Stub(interrupted_at=2), **SMALL)
+    stub, before = Stub(), log(path)
+    differences = r"max epochs: stored 3, given 9; seed: stored 0, given 5\)"
+    with pytest.raises(UserError, match=differences):
+        search(path, stub, max_epochs=9, seed=5, factor=3)
+    assert stub.tasks == []
+    assert log(path) == before
+
+
+def test_other_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
+    with pytest.raises(UserError, match="The images of arrays are not those this run was searched on"):
+        search(tmp_path / "run", data=images(seed=1))
+
+
+def test_another_space_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
+    with pytest.raises(UserError, match=r"This run searches .*Space, not space\.hypermodel:VGGHyperModel"):
+        search(tmp_path / "run", hypermodel=None)
+
+
+def test_more_iterations_append_brackets(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    search(path, **SMALL)
+    before = log(path)
+    stub = Stub()
+    run = search(path, stub, iterations=3)
+    assert log(path)[: len(before)] == before
+    assert {task.trial_id.split("-")[0] for task in stub.tasks} == {"i1", "i2"}
+    assert len(stub.tasks) == 2 * 6
+    assert list(run.deviations()) == []
+    assert run.plan.iterations == run.settings.iterations == 3
+    search(tmp_path / "at once", iterations=3, **SMALL)
+    assert {one.trial_id: one for one in log(path)} == {
+        one.trial_id: one for one in log(tmp_path / "at once")
+    }
+
+
+def test_more_time_appends_brackets(tmp_path: Path) -> None:
+    """However fast the machine, a plan for a tenth of the time has fewer iterations."""
+    path = tmp_path / "run"
+    run = search(path, max_seconds=120.0, **SMALL)
+    before, iterations = log(path), run.plan.iterations
+    longer = search(path, max_seconds=1200.0)
+    assert longer.plan.iterations > iterations
+    assert longer.plan.seconds <= 0.9 * 1200
+    assert longer.plan.max_seconds == longer.settings.max_seconds == 1200
+    assert log(path)[: len(before)] == before
+    assert len(longer.trials) == longer.plan.num_trials
+
+
+def test_less_time_is_refused(tmp_path: Path) -> None:
+    search(tmp_path / "run", max_seconds=600.0, iterations=1, **SMALL)
+    with pytest.raises(UserError, match=r"max seconds: stored 600\.0, given 60\.0"):
+        search(tmp_path / "run", max_seconds=60.0)
+
+
+def test_overwrite_starts_over_with_other_settings(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    search(path, **SMALL)
+    (path / "final").mkdir()
+    (path / "final" / "model.keras").touch()
+    run = search(path, overwrite=True, max_epochs=1, seed=4)
+    assert [one.epochs for one in run.trials] == [1, 1]
+    assert {one.name for one in (path / "trials").iterdir()} == {"baseline", "b0-r0-s0"}
+    assert (path / "final" / "model.keras").exists()
+
+
+def test_a_log_without_its_settings_is_not_thrown_away(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    search(path, **SMALL)
+    before = log(path)
+    RunFolder(path).settings.unlink()
+    with pytest.raises(UserError, match=r"There is no .*settings\.json for the trials in .*--overwrite"):
+        search(path, **SMALL)
+    assert log(path) == before
+    search(path, overwrite=True, **SMALL)
+    assert log(path) == before
+
+
+def test_damaged_settings_are_refused_by_name(tmp_path: Path) -> None:
+    search(tmp_path / "run", **SMALL)
+    file = RunFolder(tmp_path / "run").settings
+    file.write_text(file.read_text()[:100])
+    with pytest.raises(UserError, match=rf"{file} cannot be read"):
+        search(tmp_path / "run")
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="is not the folder of a run"):
+        search(tmp_path, overwrite=True, **SMALL)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"images_per_epoch": 37}, {"max_epochs": 0}, {"recipe": "old"}])
+def test_a_mistake_leaves_no_folder_behind(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """36 of 40 images are for training."""
+    with pytest.raises(UserError, match="--"):
+        search(tmp_path / "logs" / "run", **(SMALL | wrong))
+    assert list(tmp_path.iterdir()) == []
+
+
+# Callbacks.
+
+
+def test_the_end_is_told_whatever_the_reason(tmp_path: Path) -> None:
+    class Ends(SearchCallback):
+        num = 0
+
+        def on_search_end(self) -> None:
+            self.num += 1
+
+    ends = Ends()
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=1), callbacks=(ends,), **SMALL)
+    assert ends.num == 1
+    search(tmp_path / "run", callbacks=(ends,))
+    assert ends.num == 2
+
+
+# The built-in space.
+
+
+def test_the_built_in_space_with_a_limit(tmp_path: Path) -> None:
+    """The documented network has 25.1 M macs on 8x8 grey pixels; 5 M narrow it, and bound all draws."""
+    stub = Stub()
+    run = search(tmp_path / "run", stub, hypermodel=None, max_macs=5_000_000, **SMALL)
+    assert len(run.trials) == 7
+    assert all(one.macs is not None and one.macs <= 5_000_000 for one in run.trials)
+    width = run.plan.baseline_width
+    assert 0 < width < 1
+    assert run.trials[0].hyperparameters["width"] == width
+    assert run.trials[0].macs == DOCUMENTED.narrowed(width).macs(SHAPE)
+    assert DOCUMENTED.narrowed(width + 1 / 64).macs(SHAPE) > 5_000_000
+    assert {one.hyperparameters["width"] for one in run.trials[1:]} == {1.0}
+    stored = settings(tmp_path / "run")
+    assert stored["hypermodel"] == "space.hypermodel:VGGHyperModel"
+    assert stored["dataset"]["image_shape"] == list(SHAPE)
+
+
+def test_limits_that_nothing_meets_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"No network meets these limits\. The one with the fewest macs has "):
+        search(tmp_path / "run", hypermodel=None, max_macs=10, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_space_of_ones_own_with_architectures_counts_their_macs(tmp_path: Path) -> None:
+    """Otherwise its trials would seem millions of times slower than the plan, and none be started."""
+    from space.hypermodel import VGGHyperModel
+
+    class Own(VGGHyperModel):
+        pass
+
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(
+            path, Stub(interrupted_at=1), hypermodel=Own(SHAPE, 2), max_seconds=3600.0, iterations=1, **SMALL
+        )
+    assert settings(path)["plan"]["cost"]["baseline_macs"] == DOCUMENTED.macs(SHAPE)
+    assert settings(path)["plan"]["max_macs"] is None
+    run = search(path, hypermodel=Own(SHAPE, 2))
+    assert len(run.trials) == 7
+
+
+# Plans without a search.
+
+
+def test_the_plan_told_before_is_the_plan_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    told = planned(images(), folder=folder, overwrite=False, given=SMALL)
+    assert not folder.path.exists()
+    run = search(folder.path, hypermodel=None, **SMALL)
+    assert run.plan.brackets == told.brackets
+    assert (run.plan.num_trials, run.plan.images_per_epoch) == (told.num_trials, told.images_per_epoch)
+    assert planned(images(), folder=folder, overwrite=False, given={}) == run.plan
+
+
+def test_the_plan_of_a_stored_run_with_more_iterations(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    run = search(folder.path, **SMALL)
+    more = planned(None, folder=folder, overwrite=False, given={"iterations": 2})
+    assert more == dataclasses.replace(run.plan, iterations=2)
+    with pytest.raises(UserError, match="max epochs: stored 3, given 9"):
+        planned(None, folder=folder, overwrite=False, given={"max_epochs": 9})
+    assert planned(images(), folder=folder, overwrite=True, given={"max_epochs": 9}).max_epochs == 9
+
+
+def test_settings_hold_all_that_is_needed_to_do_it_again(undisturbed: Path) -> None:
+    stored = settings(undisturbed)
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert {"settings", "plan", "hypermodel", "recipe", "dataset", "versions", "machine"} <= stored.keys()
+    assert stored["settings"]["max_epochs"] == 3
+    assert stored["dataset"]["num_train"] == 36

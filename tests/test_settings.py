@@ -1,0 +1,212 @@
+"""What the user asked for: read, checked, and compared with what a run stored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import UserError
+from archsearch.settings import SearchSettings, continued, given_settings, parse_count, parse_time, resolve
+
+# Times and counts.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("30", 1800),
+        ("0.5", 30),
+        ("1.5h", 5400),
+        ("1h30m", 5400),
+        ("1h30m15s", 5415),
+        ("2d", 172_800),
+        ("2D", 172_800),
+        ("0.1s", 0.1),
+        ("0h1s", 1),
+    ],
+)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_time(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "m", "-5m", "+5m", "5 m", " 5m", "5m\n", "5x", "1h30", "1.h", ".5h", "1,5h", "1e3", "inf"],
+)
+def test_refuses_what_is_no_time(text: str) -> None:
+    with pytest.raises(UserError, match=r"A time is written like 90s, 30m, 1\.5h or 1h30m, got "):
+        parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0.0h", "0h0m"])
+def test_refuses_no_time_at_all(text: str) -> None:
+    with pytest.raises(UserError, match=f"A time must be above 0, got '{text}'"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ("8000000", 8_000_000),
+        ("8M", 8_000_000),
+        ("2.5m", 2_500_000),
+        ("300k", 300_000),
+        ("1G", 10**9),
+        ("0.5k", 500),
+        ("4.35m", 4_350_000),
+        ("0.001k", 1),
+    ],
+)
+def test_counts(text: str, number: int) -> None:
+    assert parse_count(text) == number
+    assert isinstance(parse_count(text), int)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.9", "0.0001k", "-1", "+1", "1e6", "8 M", "8MB", "M", "1_000", "1,000", "inf", "nan"]
+)
+def test_refuses_what_is_no_count(text: str) -> None:
+    with pytest.raises(UserError, match="A number is written like 8000000, 8M or 300k, and at least 1; got "):
+        parse_count(text)
+
+
+# Checks.
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"flip": "sometimes"}, "--flip must be one of auto, yes, no; got 'sometimes'"),
+        ({"recipe": "old"}, "--recipe must be one of .*documented.*; got 'old'"),
+        ({"objective": "accuracy"}, "the objective must be one of val_accuracy, val_loss; got 'accuracy'"),
+        ({"seed": -1}, "--seed must be a whole number, at least 0; got -1"),
+        ({"factor": 1}, "--factor must be a whole number, at least 2; got 1"),
+        ({"max_epochs": 0}, "--max-epochs must be a whole number, at least 1; got 0"),
+        ({"max_epochs": 4.5}, "--max-epochs must be a whole number, at least 1; got 4.5"),
+        ({"iterations": 0}, "--iterations must be a whole number, at least 1; got 0"),
+        ({"images_per_epoch": 0}, "--images-per-epoch must be a whole number, at least 1; got 0"),
+        ({"max_params": "8M"}, "--max-params must be a whole number, at least 1; got '8M'"),
+        ({"max_macs": -5}, "--max-macs must be a whole number, at least 1; got -5"),
+        ({"max_seconds": 0.0}, "--max-time must be above 0 seconds, got 0.0"),
+        ({"max_seconds": -60.0}, "--max-time must be above 0 seconds, got -60.0"),
+        ({"max_seconds": float("nan")}, "--max-time must be above 0 seconds, got nan"),
+        ({"max_seconds": float("inf")}, "--max-time must be above 0 seconds, got inf"),
+    ],
+)
+def test_refuses_what_is_out_of_range(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SearchSettings(**setting)
+
+
+def test_seed_0_is_a_seed() -> None:
+    assert SearchSettings(seed=0).seed == 0
+
+
+@pytest.mark.parametrize(("objective", "direction"), [("val_accuracy", "max"), ("val_loss", "min")])
+def test_directions(objective: str, direction: str) -> None:
+    assert SearchSettings(objective=objective).direction == direction
+
+
+# A new run.
+
+
+def test_the_default_is_half_an_hour() -> None:
+    assert resolve({}).max_seconds == 1800
+    assert resolve({}) == SearchSettings()
+
+
+def test_epochs_without_a_time_lift_the_time_limit() -> None:
+    assert resolve({"max_epochs": 27}).max_seconds is None
+
+
+def test_epochs_with_a_time_keep_it() -> None:
+    assert resolve({"max_epochs": 27, "max_seconds": 60.0}).max_seconds == 60
+
+
+def test_iterations_alone_leave_the_time_limit() -> None:
+    assert resolve({"iterations": 2}).max_seconds == 1800
+
+
+# A run that goes on.
+
+STORED = SearchSettings(max_epochs=9, max_seconds=3600.0, iterations=2, dataset="digits").to_dict()
+
+
+def test_nothing_given_is_what_was_stored_even_through_json() -> None:
+    assert continued(json.loads(json.dumps(STORED)), {}) == SearchSettings(**STORED)
+
+
+def test_equal_values_are_no_difference() -> None:
+    assert continued(STORED, {"max_epochs": 9, "dataset": "digits", "factor": 3, "max_seconds": 3600}) == (
+        SearchSettings(**STORED)
+    )
+
+
+@pytest.mark.parametrize(
+    "more", [{"max_seconds": 3601.0}, {"max_seconds": None}, {"iterations": 3}, {"iterations": None}]
+)
+def test_more_is_welcome(more: dict[str, Any]) -> None:
+    settings = continued(STORED, more)
+    assert settings.to_dict() == STORED | more
+
+
+def test_a_number_of_iterations_is_welcome_where_none_was_stored() -> None:
+    assert continued(SearchSettings().to_dict(), {"iterations": 4}).iterations == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "difference"),
+    [
+        ({"max_seconds": 3599.0}, "max seconds: stored 3600.0, given 3599.0"),
+        ({"iterations": 1}, "iterations: stored 2, given 1"),
+        ({"max_epochs": 27}, "max epochs: stored 9, given 27"),
+        ({"max_epochs": None}, "max epochs: stored 9, given None"),
+        ({"seed": 1}, "seed: stored 0, given 1"),
+        ({"factor": 2}, "factor: stored 3, given 2"),
+        ({"dataset": "mnist"}, "dataset: stored digits, given mnist"),
+        ({"max_macs": 10**6}, "max macs: stored None, given 1000000"),
+        ({"objective": "val_loss"}, "objective: stored val_accuracy, given val_loss"),
+        ({"images_per_epoch": 100}, "images per epoch: stored None, given 100"),
+        ({"recipe": "documented"}, "recipe: stored modern, given documented"),
+    ],
+)
+def test_refuses_other_settings(given: dict[str, Any], difference: str) -> None:
+    with pytest.raises(UserError, match=rf"other settings \({difference}\).*--overwrite"):
+        continued(STORED, given)
+
+
+def test_refusal_lists_every_difference_and_no_more() -> None:
+    given = {"seed": 1, "factor": 2, "max_seconds": 7200.0, "dataset": "digits"}
+    with pytest.raises(UserError, match=r"\(seed: stored 0, given 1; factor: stored 3, given 2\)"):
+        continued(STORED, given)
+
+
+def test_a_limit_on_time_is_not_more_than_none() -> None:
+    stored = STORED | {"max_seconds": None}
+    with pytest.raises(UserError, match="max seconds: stored None, given 3600"):
+        continued(stored, {"max_seconds": 3600.0})
+
+
+# From Python.
+
+
+@pytest.mark.parametrize(
+    ("data", "name"), [("mnist", "mnist"), (Path("a/b.npz"), str(Path("a/b.npz"))), (((), ()), "arrays")]
+)
+def test_data_has_a_name(data: Any, name: str) -> None:
+    assert given_settings(data=data, max_time=None, settings={}) == {"dataset": name}
+
+
+def test_only_what_is_given_counts() -> None:
+    assert given_settings(data=None, max_time="2m", settings={"seed": 3}) == {"max_seconds": 120, "seed": 3}
+
+
+def test_refuses_a_setting_that_is_none() -> None:
+    with pytest.raises(UserError, match=r"There is no setting epochs, max_epoch; there are .*max_epochs"):
+        given_settings(data=None, max_time=None, settings={"max_epoch": 9, "epochs": 9, "seed": 0})

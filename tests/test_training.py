@@ -1,0 +1,377 @@
+"""One trial as a pure function of its task, and everything that can go wrong in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archsearch.dataset import Images
+from archsearch.trials import Status
+from space.recipe import DOCUMENTED, MODERN, Recipe
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+TINY = {
+    "num_blocks": 2,
+    "block_0/convs": 1,
+    "block_1/convs": 1,
+    "filters": 16,
+    "hidden_units": 128,
+    "width": 0.5,
+    "learning_rate": 0.008,
+}
+RECIPE = dataclasses.replace(MODERN, batch_size=8)
+
+
+def images(num_images: int = 24, *, seed: int = 0) -> Images:
+    """Two classes, dark and bright."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(num_images) % 2
+    x = rng.integers(0, 128, (num_images, 8, 8, 1)) + 127 * y[:, None, None, None]
+    return Images(x.astype(np.uint8), y)
+
+
+def vgg(recipe: Recipe = RECIPE, num_classes: int = 2) -> Any:
+    from space.hypermodel import VGGHyperModel
+
+    return VGGHyperModel((8, 8, 1), num_classes, recipe=recipe)
+
+
+def perceptron(*, loss: Any = "categorical_crossentropy", recipe: Recipe | None = RECIPE) -> Any:
+    """Another family than ours, traced in a second: nothing but what Keras Tuner asks for."""
+    import keras
+    import keras_tuner
+
+    class Perceptron(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            pixels = keras.Input((8, 8, 1))
+            x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+            x = keras.layers.Dropout(0.5)(keras.layers.Dense(8, activation="relu")(x))
+            model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(x))
+            rate = hp.Float("rate", 1e-4, 1e-1, default=1e-2)
+            model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss, metrics=["accuracy"])
+            return model
+
+    hypermodel = Perceptron()
+    if recipe is not None:
+        hypermodel.recipe = recipe
+    return hypermodel
+
+
+def task(*, hypermodel: Any = None, validation: bool = True, **changes: Any) -> Any:
+    """24 images in three steps an epoch, two epochs."""
+    from archsearch.training import TrainingData, TrialTask
+
+    values: dict[str, Any] = {
+        "trial_id": "trial",
+        "values": {"rate": 0.05},
+        "hypermodel": hypermodel or perceptron(),
+        "dataset": TrainingData(images(), images(6, seed=1) if validation else None, num_classes=2),
+        "epochs": 2,
+        "seed": 11,
+    }
+    return TrialTask(**(values | changes))
+
+
+def run(on_epoch: Any = None, **changes: Any) -> Any:
+    from archsearch.training import run_trial
+
+    return run_trial(task(**changes), on_epoch)
+
+
+def run_vgg(**changes: Any) -> Any:
+    return run(**({"hypermodel": vgg(), "values": TINY} | changes))
+
+
+def without_seconds(curve: tuple[dict[str, float], ...]) -> list[dict[str, float]]:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in curve]
+
+
+# A trial that goes well
+
+
+@pytest.fixture(scope="module")
+def completed(tensorflow: Any) -> Any:
+    """Of the built-in space; eight epochs of three steps."""
+    return run_vgg(epochs=8)
+
+
+def test_completed_trial_has_one_entry_an_epoch_with_all_values(completed: Any) -> None:
+    assert (completed.status, completed.message) == (Status.COMPLETED, None)
+    names = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+    assert [set(epoch) for epoch in completed.curve] == [names] * 8
+    assert all(type(value) is float for epoch in completed.curve for value in epoch.values())
+
+
+def test_seconds_of_the_epochs_are_part_of_the_trials(completed: Any) -> None:
+    assert 0 < sum(epoch["seconds"] for epoch in completed.curve) <= completed.seconds
+
+
+def test_peak_memory_is_that_of_a_process_with_tensorflow_in_bytes(completed: Any) -> None:
+    assert 100e6 < completed.peak_memory < 1e12
+
+
+def test_a_trial_learns_to_tell_dark_from_bright(completed: Any) -> None:
+    assert completed.curve[-1]["val_accuracy"] == 1.0
+
+
+def test_rates_in_the_curve_are_those_of_the_last_steps(completed: Any) -> None:
+    # 24 steps, of which round(2.4) = 2 warm up: after step 2 the rate falls by 1/22 of the peak per step.
+    rates = [epoch["learning_rate"] for epoch in completed.curve]
+    assert rates == pytest.approx([0.008 * left / 22 for left in (22, 19, 16, 13, 10, 7, 4, 1)])
+
+
+def test_the_same_task_gives_the_same_curve_whatever_ran_before(completed: Any) -> None:
+    run(seed=12)
+    assert without_seconds(run_vgg(epochs=8).curve) == without_seconds(completed.curve)
+
+
+@pytest.fixture(scope="module")
+def quick(tensorflow: Any) -> Any:
+    """Of the perceptron; two epochs."""
+    return run()
+
+
+def test_another_seed_gives_another_curve(quick: Any) -> None:
+    assert without_seconds(run(seed=12).curve) != without_seconds(quick.curve)
+
+
+def test_documented_recipe_stays_at_its_rate() -> None:
+    recipe = dataclasses.replace(DOCUMENTED, batch_size=8)
+    rates = [epoch["learning_rate"] for epoch in run_vgg(hypermodel=vgg(recipe)).curve]
+    assert rates == pytest.approx([0.008, 0.008])
+
+
+def test_each_epoch_is_reported_as_it_ends_counted_from_zero() -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+    result = run(on_epoch=lambda epoch, values: seen.append((epoch, dict(values))))
+    assert seen == list(enumerate(result.curve))
+
+
+def test_without_validation_images_the_curve_has_no_validation() -> None:
+    result = run(validation=False)
+    assert set(result.curve[0]) == {"loss", "accuracy", "learning_rate", "seconds"}
+
+
+def test_fewer_images_than_a_batch_train() -> None:
+    result = run(hypermodel=perceptron(recipe=dataclasses.replace(MODERN, batch_size=128)))
+    assert result.status is Status.COMPLETED
+
+
+def test_values_of_the_task_are_not_changed() -> None:
+    values = {"rate": 0.05}
+    run(values=values)
+    assert values == {"rate": 0.05}
+
+
+def test_a_hypermodel_without_a_recipe_trains() -> None:
+    result = run(hypermodel=perceptron(recipe=None))
+    assert (result.status, result.message) == (Status.COMPLETED, None)
+    assert [epoch["learning_rate"] for epoch in result.curve] == pytest.approx([0.05, 0.05])
+
+
+def test_recipe_is_the_hypermodels_or_the_modern_one() -> None:
+    from archsearch.training import recipe_of
+
+    other = perceptron(recipe=None)
+    assert recipe_of(other) is MODERN
+    other.recipe = "a user's own idea of a recipe"
+    assert recipe_of(other) is MODERN
+    assert recipe_of(vgg(DOCUMENTED)) is DOCUMENTED
+
+
+def test_train_returns_the_model_it_trained() -> None:
+    from archsearch.training import train
+
+    curve: list[Mapping[str, float]] = []
+    model = train(task(), lambda epoch, values: curve.append(values))
+    x = images(6, seed=1)
+    loss, accuracy = model.evaluate(x.x, np.eye(2)[x.y], verbose=0)
+    assert accuracy == pytest.approx(curve[-1]["val_accuracy"])
+    assert loss == pytest.approx(curve[-1]["val_loss"], rel=1e-5)
+
+
+# A trial that does not
+
+
+def test_deadline_in_the_past_is_timed_out() -> None:
+    result = run(deadline=time.time() - 1)
+    assert (result.status, result.curve) == (Status.TIMED_OUT, ())
+    assert result.message == "The time of the search was used up."
+
+
+def test_deadline_that_passes_after_an_epoch_keeps_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch import training
+
+    clock = type("Clock", (), {"time": staticmethod(lambda: now[0]), "perf_counter": time.perf_counter})
+    now = [100.0]
+    monkeypatch.setattr(training, "time", clock)
+    result = run(on_epoch=lambda epoch, values: now.__setitem__(0, 300.0), deadline=200.0)
+    assert result.status is Status.TIMED_OUT
+    assert len(result.curve) == 1
+
+
+def test_deadline_far_away_changes_nothing(quick: Any) -> None:
+    result = run(deadline=time.time() + 1e6)
+    assert result.status is Status.COMPLETED
+    assert without_seconds(result.curve) == without_seconds(quick.curve)
+
+
+def test_a_network_that_cannot_be_built_fails_with_its_reason() -> None:
+    import keras_tuner
+
+    class Exploding(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            raise RuntimeError("no such layer")
+
+    result = run(hypermodel=Exploding())
+    assert (result.status, result.curve) == (Status.FAILED, ())
+    assert result.message == "RuntimeError: no such layer"
+
+
+def test_a_network_that_cannot_be_trained_fails_with_its_reason() -> None:
+    import keras_tuner
+
+    class Stubborn(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            return perceptron().build(hp)
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            raise MemoryError("out of memory")
+
+    result = run(hypermodel=Stubborn())
+    assert (result.status, result.message) == (Status.FAILED, "MemoryError: out of memory")
+
+
+def test_an_error_in_the_graph_fails_the_trial() -> None:
+    import tensorflow as tf
+
+    def loss(true: Any, predicted: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.assert_less(predicted, 0.0, message="not below zero")]):
+            return tf.reduce_mean(predicted, axis=-1)
+
+    result = run(hypermodel=perceptron(loss=loss))
+    assert result.status is Status.FAILED
+    assert "not below zero" in result.message
+
+
+def test_labels_of_another_width_than_the_network_fail_the_trial() -> None:
+    result = run_vgg(hypermodel=vgg(num_classes=3))
+    assert result.status is Status.FAILED
+    assert result.message.startswith("ValueError: ")
+
+
+def test_a_loss_that_is_no_number_fails_after_its_epoch() -> None:
+    import keras
+
+    nothing = perceptron(loss=lambda true, predicted: keras.ops.mean(predicted, axis=-1) * float("nan"))
+    result = run(hypermodel=nothing)
+    assert result.status is Status.FAILED
+    assert result.message == ("Diverged: the loss was nan in epoch 1; a smaller learning rate may help")
+    assert len(result.curve) == 1
+
+
+def test_an_infinite_loss_fails() -> None:
+    import keras
+
+    # Without a gradient: the weights stay as they are.
+    endless = perceptron(loss=lambda true, predicted: keras.ops.mean(0 * predicted, axis=-1) + float("inf"))
+    result = run(hypermodel=endless)
+    assert result.status is Status.FAILED
+    assert "the loss was inf" in result.message
+
+
+def test_train_raises_what_run_trial_turns_into_a_result() -> None:
+    from archsearch.training import DeadlinePassed, train
+
+    with pytest.raises(DeadlinePassed):
+        train(task(deadline=0.0), lambda epoch, values: None)
+
+
+def test_interruption_passes_through() -> None:
+    def interrupt(epoch: int, values: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(on_epoch=interrupt)
+
+
+def test_an_error_of_the_caller_is_not_the_networks() -> None:
+    def report(epoch: int, values: Any) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        run(on_epoch=report)
+
+
+def test_a_failed_trial_leaves_no_trace_in_the_next(quick: Any) -> None:
+    import keras
+
+    run(hypermodel=perceptron(loss=lambda true, predicted: keras.ops.sum(predicted) * float("nan")))
+    assert without_seconds(run().curve) == without_seconds(quick.curve)
+
+
+# Dropout
+
+
+def dropout_model() -> Any:
+    import keras
+
+    pixels = keras.Input((64,))
+    x = keras.layers.Dropout(0.5)(pixels)
+    return keras.Model(pixels, [x, keras.layers.Dropout(0.5)(pixels)])
+
+
+def masks(model: Any) -> list[bytes]:
+    """What each of the two dropout layers lets through of 64 ones."""
+    return [np.asarray(mask).tobytes() for mask in model(np.ones((1, 64), np.float32), training=True)]
+
+
+def test_masks_depend_on_seed_and_epoch_alone() -> None:
+    from archsearch.training import seed_dropout
+
+    model, other = dropout_model(), dropout_model()
+    seed_dropout(model, seed=3, epoch=1)
+    first = masks(model)
+    assert masks(model) != first  # the state moves on with every batch
+    seed_dropout(model, seed=3, epoch=1)
+    assert masks(model) == first
+    seed_dropout(other, seed=3, epoch=1)
+    assert masks(other) == first
+
+
+def test_masks_differ_between_layers_epochs_and_seeds() -> None:
+    from archsearch.training import seed_dropout
+
+    model = dropout_model()
+    seen = set()
+    for seed, epoch in [(3, 0), (3, 1), (4, 0), (4, 1)]:
+        seed_dropout(model, seed=seed, epoch=epoch)
+        seen |= set(masks(model))
+    assert len(seen) == 8
+
+
+def test_every_epoch_of_a_trial_begins_with_its_own_dropout_state() -> None:
+    import keras
+
+    from archsearch.training import train
+
+    states: list[list[int]] = []
+
+    class Spy(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            [state] = [v for v in self.model.variables if "seed_generator_state" in v.path]
+            states.append(np.asarray(state).tolist())
+
+    spied = perceptron()
+    plain_fit = spied.fit
+    spied.fit = lambda *args, callbacks, **kwargs: plain_fit(*args, callbacks=[*callbacks, Spy()], **kwargs)
+    for _ in range(2):
+        train(task(hypermodel=spied, epochs=3), lambda epoch, values: None)
+    assert states[:3] == states[3:]
+    assert len({tuple(state) for state in states}) == 3
