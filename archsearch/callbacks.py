@@ -17,9 +17,23 @@ class SearchCallback:
     """Called by the searching process, never by a worker; an exception ends the search."""
 
     def on_search_begin(
-        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
     ) -> None:
-        """Trials are about to run; `records`: of earlier sessions; `notes`: on the data."""
+        """Trials are about to run.
+
+        Args:
+            settings: Of the search.
+            plan: Of the whole search, earlier sessions included.
+            records: Of earlier sessions.
+            notes: Sentences on the data.
+            spent_seconds: Wall-clock so far, earlier sessions and this one's start included.
+        """
 
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
         """A trial starts; `text` is its network in one line, empty if it has no `Architecture`."""

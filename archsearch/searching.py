@@ -220,7 +220,7 @@ class Search:
             ),
             measure=problem.measure,
             deadline=None if settings.max_seconds is None else start + settings.max_seconds - spent,
-            spent_seconds=spent + (time.time() - start),
+            spent_seconds=spent + time.time() - start,
             callbacks=callbacks,
             run=self.run_trial or run_trial,
         )
@@ -228,7 +228,8 @@ class Search:
         write_hparams_config(self.folder.path, hyperparameter_kinds(oracle.hyperparameters))
         try:
             for callback in callbacks:
-                callback.on_search_begin(settings, plan, records, splits.notes)
+                elapsed = spent + time.time() - start
+                callback.on_search_begin(settings, plan, records, notes=splits.notes, spent_seconds=elapsed)
             tuner.search()
         finally:
             for callback in callbacks:
@@ -347,7 +348,13 @@ class BestKeeper(SearchCallback):
         self.records: list[TrialRecord] = []
 
     def on_search_begin(
-        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
     ) -> None:
         self.records = list(records)
         self._write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -314,6 +315,26 @@ def test_a_failed_trial_leaves_no_trace_in_the_next(quick: Any) -> None:
 
     run(hypermodel=perceptron(loss=lambda true, predicted: keras.ops.sum(predicted) * float("nan")))
     assert without_seconds(run().curve) == without_seconds(quick.curve)
+
+
+def graphs_alive() -> int:
+    """Traced functions that this process still holds."""
+    import keras
+
+    keras.backend.clear_session()
+    gc.collect()
+    return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
+
+
+def test_trials_leave_no_graphs_behind_however_they_end() -> None:
+    import keras
+
+    before = graphs_alive()
+    assert run().status is Status.COMPLETED
+    assert run(deadline=0.0).status is Status.TIMED_OUT
+    broken = perceptron(loss=lambda true, predicted: keras.ops.sum(predicted) * float("nan"))
+    assert run(hypermodel=broken).status is Status.FAILED
+    assert graphs_alive() <= before
 
 
 # Dropout

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from archsearch import runtime
 from archsearch.errors import UserError
 from archsearch.readers.checks import brief, images_of
 from archsearch.readers.source import Facts, Images, Shape, Source
@@ -75,6 +76,7 @@ def _read_digits(*, test: bool) -> Images:
 
 def _read_keras(name: str, *, test: bool) -> Images:
     """One part of a data set that Keras keeps under ~/.keras and downloads on first use."""
+    runtime.import_tensorflow()
     import keras
 
     try:

@@ -31,25 +31,28 @@ class ConsoleReporter(SearchCallback):
         self._progress: SearchProgress | None = None
 
     def on_search_begin(
-        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
     ) -> None:
         self.direction = settings.direction
         self._records = list(records)
         completed = [record for record in records if record.status is Status.COMPLETED]
         for line in (*notes, *describe(plan)):
             print(line, file=self.stream)
-        spent = max((record.elapsed_seconds for record in records), default=0.0)
         if completed:
-            print(
-                f"continued: {len(completed)} trials are done, {spent / 60:.1f} min are spent",
-                file=self.stream,
-            )
+            minutes = spent_seconds / 60
+            print(f"continued: {len(completed)} trials done, {minutes:.1f} min spent", file=self.stream)
         self._progress = SearchProgress(
             total_trials=plan.num_trials,
             total_epochs=plan.num_epochs,
             objective=settings.objective,
             direction=settings.direction,
-            deadline_seconds=None if plan.max_seconds is None else plan.max_seconds - spent,
+            deadline_seconds=None if plan.max_seconds is None else plan.max_seconds - spent_seconds,
             stream=self.stream,
             done_trials=len(completed),
             done_epochs=sum(record.epochs for record in completed),

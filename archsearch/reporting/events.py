@@ -27,7 +27,13 @@ class FigureWriter(SearchCallback):
         self._records: list[TrialRecord] = []
 
     def on_search_begin(
-        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
     ) -> None:
         self._settings = settings
         self._records = list(records)
@@ -54,7 +60,13 @@ class EventWriter(SearchCallback):
         self._open: dict[str, TrialEvents] = {}
 
     def on_search_begin(
-        self, settings: SearchSettings, plan: Plan, records: Sequence[TrialRecord], notes: Sequence[str]
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
     ) -> None:
         """A process killed between the log and the events leaves a trial without its row: written now."""
         for record in records:
