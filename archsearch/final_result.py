@@ -118,7 +118,7 @@ def _network(trained: Trained) -> dict[str, Any]:
         "architecture": measured.architecture.to_dict() if measured.architecture else None,
         "params": trained.model.count_params(),
         "macs": measured.macs,
-        "recipe": recipe_of(trained.task.hypermodel).to_dict(),
+        "recipe": recipe_of(trained.task.hypermodel, flip=trained.splits.flip).to_dict(),
     }
 
 

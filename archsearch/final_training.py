@@ -142,7 +142,7 @@ class FinalTraining:
             trial_id=self.what,
             values=record.hyperparameters if record else {},
             hypermodel=hypermodel,
-            dataset=TrainingData(splits.train, splits.validation, splits.num_classes),
+            dataset=TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip),
             epochs=self.epochs,
             seed=self._seed(run),
         )

@@ -43,10 +43,6 @@ class Ladder:
         self._attempts = [0] * bracket.rungs[0].size
 
     @property
-    def started(self) -> bool:
-        return any(self._scores) or any(self._running) or any(self._failed) or any(self._attempts)
-
-    @property
     def finished(self) -> bool:
         """Whether nothing runs and nothing more will."""
         return not any(self._running) and self.next() is None

@@ -21,8 +21,11 @@ from archsearch.trials import Role, Status, TrialRecord
 
 Values = dict[str, Any]
 
-MAX_TRIES = 1000
-"""Draws for one slot before the space counts as exhausted."""
+MAX_DUPLICATES = 1000
+"""Networks drawn for one slot that others have already, before the space counts as exhausted."""
+
+MAX_TRIES = 20_000
+"""Draws for one slot, those beyond the limits included: one network in a thousand is still found."""
 
 BASELINE_ID = "baseline"
 
@@ -88,6 +91,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         self._baseline_done = baseline is None
         self._first_draws: dict[tuple[str, int], Values | None] = {}
         self._first_hashes: set[str] = set()
+        self._exhausted = False
         self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
         """Trial id and values of the draw that each slot's first rung completed with or runs."""
         self.verbose = 0
@@ -258,28 +262,35 @@ class HyperbandOracle(keras_tuner.Oracle):
         return {self._compute_values_hash(values) for values in draws if values is not None}
 
     def _new_draw(self, name: str, known: set[str]) -> Values | None:
-        for attempt in range(MAX_TRIES):
+        """A network within the limits that is not known; `None` if there seems to be none left.
+
+        A space that is exhausted stays so: later slots do not search it again.
+        """
+        duplicates = 0
+        for attempt in range(0 if self._exhausted else MAX_TRIES):
             values = self._random_draw(random.Random(f"{self.search_seed}/{name}/{attempt}"))
-            if self._compute_values_hash(values) not in known and self.admits(values):
+            if self._compute_values_hash(values) in known:
+                duplicates += 1
+                if duplicates == MAX_DUPLICATES:
+                    break
+            elif self.admits(values):
                 return values
+        self._exhausted = True
         return None
 
     def _random_draw(self, rng: random.Random) -> Values:
         """Values of the active hyperparameters only, each drawn in the order of the space."""
-        drawn = keras_tuner.HyperParameters()
-        for hp in self.hyperparameters.space:
-            drawn.merge([hp])
-            if drawn.is_active(hp):
-                drawn.values[hp.name] = hp.prob_to_value(rng.random())
-        return dict(drawn.values)
+        return self._active_values(lambda hp: hp.prob_to_value(rng.random()))
 
     def _defaults(self) -> Values:
-        defaults = keras_tuner.HyperParameters()
-        for hp in self.hyperparameters.space:
-            defaults.merge([hp])
-            if defaults.is_active(hp):
-                defaults.values[hp.name] = hp.default
-        return dict(defaults.values)
+        return self._active_values(lambda hp: hp.default)
+
+    def _active_values(self, choose: Callable[[Any], Any]) -> Values:
+        values: Values = {}
+        for hp in self.hyperparameters.space:  # parents before the conditions on them
+            if all(condition.is_active(values) for condition in hp.conditions):
+                values[hp.name] = choose(hp)
+        return values
 
     def _baseline_values(self) -> Values | None:
         return None if self.baseline is None else self._defaults() | dict(self.baseline)

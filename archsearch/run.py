@@ -14,6 +14,7 @@ from archsearch.plan import Plan
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Lift, Role, Status, TrialRecord, read_records
+from space.architecture import Architecture
 
 if TYPE_CHECKING:
     import pandas
@@ -31,8 +32,12 @@ class Run:
 
     @cached_property
     def stored(self) -> Mapping[str, Any]:
-        """settings.json."""
-        return read_json(self.folder.settings)
+        """settings.json.
+
+        Raises:
+            UserError: It is not there, or not what a search writes.
+        """
+        return read_stored(self.folder)
 
     @cached_property
     def settings(self) -> SearchSettings:
@@ -157,6 +162,29 @@ BUILT_IN = "space.hypermodel:VGGHyperModel"
 """How the built-in space is named in settings.json and best.json."""
 
 
+def read_stored(folder: RunFolder) -> dict[str, Any]:
+    """settings.json, with all that a search writes in it.
+
+    Raises:
+        UserError: It is not there, or something is missing in it.
+    """
+    stored = read_json(folder.settings)
+    try:
+        SearchSettings(**stored["settings"])
+        Plan.from_dict(stored["plan"])
+        if (
+            not {"hypermodel", "recipe", "finished"} <= stored.keys()
+            or "content_hash" not in stored["dataset"]
+        ):
+            raise KeyError("hypermodel, recipe, dataset or finished")
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder.settings} is not what a search of this version writes ({error}). "
+            "Restore it, or start over with --overwrite."
+        ) from error
+    return stored
+
+
 def open_run(path: str | Path) -> Run:
     """A stored search.
 
@@ -178,22 +206,27 @@ def summary(run: Run) -> Iterator[str]:
     best, base = run.incumbent, run.baseline
     name = baseline_name(run.plan, run.stored["hypermodel"])
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
-    for deviation in run.deviations():
-        yield f"  not as planned: {deviation}"
+    if run.finished:
+        for deviation in run.deviations():
+            yield f"  not as planned: {deviation}"
     if best is None:
-        yield "No trial succeeded."
+        yield "No trial succeeded." if run.finished else "No trial has completed yet."
         return
-    yield f"incumbent: {_line(best, run.settings.objective)}"
-    if base is not None:
-        yield f"baseline:  {_line(base, run.settings.objective)}  ({name})"
+    yield from _lines("incumbent", best, run.settings.objective)
+    if base is not None and base is not best:
+        yield from _lines("baseline", base, run.settings.objective)
+        yield f"           {name}"
     yield _verdict(run, best, name)
 
 
-def _line(record: TrialRecord, objective: str) -> str:
-    text = f"{record.trial_id}  {objective} {record.score:.4f} after {record.epochs} epochs"
+def _lines(title: str, record: TrialRecord, objective: str) -> Iterator[str]:
+    """Within 80 columns, the second line aligned with the first."""
+    trial = "" if record.trial_id == title else f", trial {record.trial_id}"
+    yield f"{title + ':':10} {objective} {record.score:.4f} after {record.epochs} epochs{trial}"
     if record.macs is not None and record.params is not None:
-        text += f"  {record.macs / 1e6:.1f} M macs  {record.params / 1e6:.2f} M weights"
-    return text
+        yield f"           {record.macs / 1e6:.1f} M macs, {record.params / 1e6:.2f} M weights"
+    if record.architecture is not None:
+        yield f"           {Architecture.from_dict(record.architecture)}"
 
 
 def _verdict(run: Run, best: TrialRecord, name: str) -> str:
@@ -201,4 +234,4 @@ def _verdict(run: Run, best: TrialRecord, name: str) -> str:
         return f"No structure did better than {name}."
     if run.lift is None:
         return f"The incumbent cannot be compared with {name}, which was not trained to the same fidelity."
-    return f"lift over {name}: {run.lift}"
+    return f"lift:      {run.lift}"

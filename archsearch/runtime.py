@@ -78,6 +78,8 @@ def import_tensorflow() -> Any:
     with _quiet_stderr():
         import tensorflow
 
+        # Every trial is another network: that it is traced anew is no mistake to warn of.
+        tensorflow.get_logger().setLevel("ERROR")
         tensorflow.config.list_physical_devices()
         tensorflow.zeros(1)
     return tensorflow

@@ -9,6 +9,7 @@ import dataclasses
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from archsearch.errors import UserError
 from archsearch.fitting import Population, family_population
 from archsearch.plan import Plan, Speed
 from archsearch.reporting.tensorboard import Kind, write_hparams_config
-from archsearch.run import BUILT_IN, Run
+from archsearch.run import BUILT_IN, Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
@@ -65,7 +66,7 @@ def _stored(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
             f"There is no {folder.settings} for the trials in {folder.trials}. Restore it, choose another "
             "--run, or start over with --overwrite."
         )
-    return read_json(folder.settings) if folder.exists() else None
+    return read_stored(folder) if folder.exists() else None
 
 
 def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: Mapping[str, Any]) -> Plan:
@@ -226,14 +227,12 @@ class Search:
         )
         oracle.replay(records)
         write_hparams_config(self.folder.path, hyperparameter_kinds(oracle.hyperparameters))
-        try:
+        with ExitStack() as ends:
             for callback in callbacks:
+                ends.callback(callback.on_search_end)
                 elapsed = spent + time.time() - start
                 callback.on_search_begin(settings, plan, records, notes=splits.notes, spent_seconds=elapsed)
             tuner.search()
-        finally:
-            for callback in callbacks:
-                callback.on_search_end()
 
 
 @dataclass(frozen=True)
@@ -263,12 +262,12 @@ class Problem:
 def _problem(settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None) -> Problem:
     from archsearch.training import TrainingData, recipe_of
 
-    data = TrainingData(splits.train, splits.validation, splits.num_classes)
+    data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
     statistics = image_statistics(splits.train)
     if hypermodel is not None:
         macs = measure(hypermodel, {}).macs or 1
         population = Population(macs=(macs,), baselines=((1.0, macs),))
-        recipe = recipe_of(hypermodel).to_dict()
+        recipe = recipe_of(hypermodel, flip=splits.flip).to_dict()
         return Problem(
             hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe
         )
@@ -279,20 +278,16 @@ def _problem(settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.H
         statistics=statistics,
         population=family_population(splits.image_shape, splits.num_classes, settings=settings),
         measure=lambda values: measure(built_in, values),
-        recipe=built_in.recipe.to_dict(),
+        recipe=recipe_of(built_in, flip=splits.flip).to_dict(),
     )
 
 
 def built_in_hypermodel(splits: Splits, recipe: str, statistics: ImageStatistics) -> Any:
-    """The VGG space for these images; flips only where a mirrored image is a valid one."""
+    """The VGG space for these images."""
     from space.hypermodel import VGGHyperModel
 
-    base = RECIPES[recipe]
     return VGGHyperModel(
-        splits.image_shape,
-        splits.num_classes,
-        recipe=dataclasses.replace(base, flip=base.flip and splits.flip),
-        statistics=statistics,
+        splits.image_shape, splits.num_classes, recipe=RECIPES[recipe], statistics=statistics
     )
 
 

@@ -47,9 +47,10 @@ def parse_count(text: str) -> int:
         UserError: The text is none of these, or below 1.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)", text.lower())
-    if match is None or float(match[1]) * COUNTS[match[2]] < 1:
-        raise UserError(f"A number is written like 8000000, 8M or 300k, and at least 1; got {text!r}.")
-    return round(float(match[1]) * COUNTS[match[2]])
+    number = float(match[1]) * COUNTS[match[2]] if match else 0.0
+    if number < 1 or number != int(number):
+        raise UserError(f"A number is written like 8000000, 8M or 300k, and whole; got {text!r}.")
+    return int(number)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def measure_speed(hypermodel: Any, values: Mapping[str, Any], *, macs: int, data
     from archsearch.batches import training_batches, validation_batches
     from archsearch.training import recipe_of
 
-    recipe = recipe_of(hypermodel)
+    recipe = recipe_of(hypermodel, flip=data.flip)
     batch_size = min(recipe.batch_size, len(data.train))
     batches = training_batches(
         data.train, recipe=recipe, num_classes=data.num_classes, seed=0, epochs=MAX_STEPS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import math
 import time
@@ -36,6 +37,8 @@ class TrainingData:
     train: Images
     validation: Images | None
     num_classes: int
+    flip: bool
+    """Whether a mirrored image is a valid one."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,8 @@ def train(task: TrialTask, on_epoch: OnEpoch) -> keras.Model:
     hp = keras_tuner.HyperParameters()
     hp.values = dict(task.values)
     model = task.hypermodel.build(hp)
-    recipe = recipe_of(task.hypermodel)
     data = task.dataset
+    recipe = recipe_of(task.hypermodel, flip=data.flip)
     validation = None
     if data.validation is not None:
         validation = validation_batches(data.validation, num_classes=data.num_classes)
@@ -161,10 +164,16 @@ def train(task: TrialTask, on_epoch: OnEpoch) -> keras.Model:
     return model
 
 
-def recipe_of(hypermodel: keras_tuner.HyperModel) -> Recipe:
-    """The hypermodel's own recipe; the modern one's batches and augmentation where it has none."""
+def recipe_of(hypermodel: keras_tuner.HyperModel, *, flip: bool) -> Recipe:
+    """The hypermodel's own recipe; the modern one's batches and augmentation where it has none.
+
+    Args:
+        hypermodel: Of any family.
+        flip: Whether a mirrored image is a valid one; without it no recipe mirrors.
+    """
     recipe = getattr(hypermodel, "recipe", MODERN)
-    return recipe if isinstance(recipe, Recipe) else MODERN
+    recipe = recipe if isinstance(recipe, Recipe) else MODERN
+    return recipe if flip else dataclasses.replace(recipe, flip=False)
 
 
 class _Watch(keras.callbacks.Callback):

@@ -72,7 +72,7 @@ def task(*, hypermodel: Any = None, validation: bool = True, **changes: Any) -> 
         "trial_id": "trial",
         "values": {"rate": 0.05},
         "hypermodel": hypermodel or perceptron(),
-        "dataset": TrainingData(images(), images(6, seed=1) if validation else None, num_classes=2),
+        "dataset": TrainingData(images(), images(6, seed=1) if validation else None, 2, flip=True),
         "epochs": 2,
         "seed": 11,
     }
@@ -180,10 +180,11 @@ def test_recipe_is_the_hypermodels_or_the_modern_one() -> None:
     from archsearch.training import recipe_of
 
     other = perceptron(recipe=None)
-    assert recipe_of(other) is MODERN
+    assert recipe_of(other, flip=True) is MODERN
     other.recipe = "a user's own idea of a recipe"
-    assert recipe_of(other) is MODERN
-    assert recipe_of(vgg(DOCUMENTED)) is DOCUMENTED
+    assert recipe_of(other, flip=True) is MODERN
+    assert recipe_of(vgg(DOCUMENTED), flip=True) is DOCUMENTED
+    assert not recipe_of(vgg(DOCUMENTED), flip=False).flip
 
 
 def test_train_returns_the_model_it_trained() -> None:

@@ -44,6 +44,7 @@ def test_built_in_class_names_are_as_many_as_the_classes():
 def pretend_keras(monkeypatch, load_data):
     datasets = SimpleNamespace(cifar10=SimpleNamespace(load_data=load_data))
     monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(datasets=datasets))
+    monkeypatch.setattr("archsearch.runtime.import_tensorflow", lambda: None)  # comes with Keras
 
 
 def test_a_failed_download_is_one_sentence_with_a_command_that_works(monkeypatch):
