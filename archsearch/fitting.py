@@ -29,7 +29,7 @@ epoch; the least limit on macs, as a share of the documented network's. Powers o
 every rung a whole number of epochs. Nine epochs of a fifth of the images at a quarter of the width come
 before three epochs of all: more structures are tried, on a ladder of three rungs."""
 
-SHARES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2)
+SHARES = tuple(step / 20 for step in range(20, 3, -1))
 """Of the training images, that an epoch of the search may pass over."""
 
 MIN_IMAGES = 1000

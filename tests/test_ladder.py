@@ -240,9 +240,8 @@ def test_a_released_promotion_starts_again(rung: int) -> None:
     assert ladder.next() == position
 
 
-def test_a_new_ladder_is_neither_started_nor_finished() -> None:
+def test_a_new_ladder_is_not_finished() -> None:
     ladder = Ladder(NINE, "max")
-    assert not ladder.started
     assert not ladder.finished
     ladder.start(Position(0, 0, 0))
-    assert ladder.started
+    assert not ladder.finished

@@ -16,6 +16,7 @@ from archsearch.run import BUILT_IN, Run, summary
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
+from space.architecture import DOCUMENTED
 
 PLAN = Plan(
     max_epochs=3,
@@ -78,7 +79,14 @@ ALL = (
 def stored(path: Path, *records: TrialRecord, finished: bool = True, **changes: Any) -> Run:
     folder = RunFolder(path)
     settings = SearchSettings(max_epochs=3, max_seconds=None).to_dict() | changes.pop("settings", {})
-    description = {"settings": settings, "plan": PLAN.to_dict(), "hypermodel": BUILT_IN, "finished": finished}
+    description = {
+        "settings": settings,
+        "plan": PLAN.to_dict(),
+        "hypermodel": BUILT_IN,
+        "recipe": None,
+        "dataset": {"content_hash": "0"},
+        "finished": finished,
+    }
     write_json(folder.settings, description | changes)
     for one in records:
         folder.append(one)
@@ -106,7 +114,10 @@ def test_what_was_stored_comes_back(tmp_path: Path) -> None:
 def test_a_run_without_trials(tmp_path: Path) -> None:
     run = stored(tmp_path, finished=False)
     assert (run.trials, run.incumbent, run.baseline, run.lift, run.seconds) == ([], None, None, None, 0)
-    assert list(summary(run))[-1] == "No trial succeeded."
+    assert list(summary(run)) == [
+        "0 of 7 planned trials completed in 0.0 min.",
+        "No trial has completed yet.",
+    ]
 
 
 def test_incumbent_and_lift_are_of_the_top_rung(tmp_path: Path) -> None:
@@ -168,18 +179,41 @@ def test_a_failed_baseline_is_a_deviation(tmp_path: Path) -> None:
 def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
     assert list(summary(stored(tmp_path, *ALL))) == [
         "7 of 7 planned trials completed in 2.0 min.",
-        "incumbent: b1-r1-s0  val_accuracy 0.8000 after 3 epochs  2.5 M macs  1.50 M weights",
-        "baseline:  baseline  val_accuracy 0.6000 after 3 epochs  2.5 M macs  1.50 M weights  "
-        "(the documented network)",
-        "lift over the documented network: +20.0 points, standard error 6.3 on 100 images",
+        "incumbent: val_accuracy 0.8000 after 3 epochs, trial b1-r1-s0",
+        "           2.5 M macs, 1.50 M weights",
+        "baseline:  val_accuracy 0.6000 after 3 epochs",
+        "           2.5 M macs, 1.50 M weights",
+        "           the documented network",
+        "lift:      +20.0 points, standard error 6.3 on 100 images",
     ]
 
 
-def test_summary_names_a_narrowed_baseline_everywhere(tmp_path: Path) -> None:
+def test_summary_draws_the_structure_of_the_incumbent(tmp_path: Path) -> None:
+    architecture = DOCUMENTED.to_dict()
+    lines = list(summary(stored(tmp_path, record("b0-r0-s0", 0.9, architecture=architecture))))
+    assert lines[-2] == "           2x64 2x128 3x256 3x512 3x512 | 512 | dropout 0.50 slope 0.30"
+    assert max(len(line) for line in lines[1:-1]) <= 80
+
+
+def test_summary_names_a_narrowed_baseline(tmp_path: Path) -> None:
     plan = dataclasses.replace(PLAN, baseline_width=0.25).to_dict()
     lines = list(summary(stored(tmp_path, *ALL, plan=plan)))
-    assert lines[2].endswith("(the documented network at width 0.25)")
-    assert lines[3].startswith("lift over the documented network at width 0.25: ")
+    assert lines[5] == "           the documented network at width 0.25"
+
+
+def test_summary_of_a_search_under_way_lists_no_deviations(tmp_path: Path) -> None:
+    lines = list(summary(stored(tmp_path, *ALL[:2], finished=False)))
+    assert not any("not as planned" in line for line in lines)
+
+
+@pytest.mark.parametrize("missing", ["settings", "plan", "hypermodel", "dataset", "finished"])
+def test_a_file_of_another_version_is_refused_by_name(missing: str, tmp_path: Path) -> None:
+    run = stored(tmp_path)
+    description = json.loads(run.folder.settings.read_text())
+    del description[missing]
+    write_json(run.folder.settings, description)
+    with pytest.raises(UserError, match=r"settings\.json is not what a search of this version writes"):
+        _ = open_run(tmp_path).finished
 
 
 def test_summary_when_no_structure_did_better(tmp_path: Path) -> None:

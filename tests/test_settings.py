@@ -72,7 +72,7 @@ def test_counts(text: str, number: int) -> None:
     "text", ["", "0", "0.9", "0.0001k", "-1", "+1", "1e6", "8 M", "8MB", "M", "1_000", "1,000", "inf", "nan"]
 )
 def test_refuses_what_is_no_count(text: str) -> None:
-    with pytest.raises(UserError, match="A number is written like 8000000, 8M or 300k, and at least 1; got "):
+    with pytest.raises(UserError, match="A number is written like 8000000, 8M or 300k, and whole; got "):
         parse_count(text)
 
 
