@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from archsearch import runtime
 from archsearch.dataset import Splits, image_statistics, num_identical
 from archsearch.model_file import save_model
+from archsearch.problem import describe_dataset, measure
 from archsearch.reporting import figures
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run_folder import write_json
-from archsearch.searching import describe_dataset, measure
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from archsearch import runtime
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError
 from archsearch.final_result import RESULT, Epoch, Trained, leave
+from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked
-from archsearch.searching import built_in_hypermodel, hypermodel_name
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:

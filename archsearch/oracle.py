@@ -7,25 +7,17 @@ promotion, infeasible draws take no slot, a small space finishes, and draws depe
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from archsearch.draws import Draws, Values
 from archsearch.ladder import Ladder, Position
 from archsearch.plan import Bracket, plan_brackets
 from archsearch.trials import Role, Status, TrialRecord
-
-Values = dict[str, Any]
-
-MAX_DUPLICATES = 1000
-"""Networks drawn for one slot that others have already, before the space counts as exhausted."""
-
-MAX_TRIES = 20_000
-"""Draws for one slot, those beyond the limits included: one network in a thousand is still found."""
 
 BASELINE_ID = "baseline"
 
@@ -82,16 +74,14 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.ladders = tuple(Ladder(bracket, self.objective.direction) for bracket in brackets)
         self.max_epochs = max_epochs
         self.search_seed = seed
+        self.draws = Draws(
+            brackets, space=lambda: self.hyperparameters.space, seed=seed, baseline=baseline, admits=admits
+        )
         self.ongoing_trials: dict[str, Trial] = {}
-        self.baseline = baseline
-        self.admits = admits
         self.assignments: dict[str, Assignment] = {}
         self.dropped: set[str] = set()
         """Names of brackets that are not to be started."""
         self._baseline_done = baseline is None
-        self._first_draws: dict[tuple[str, int], Values | None] = {}
-        self._first_hashes: set[str] = set()
-        self._exhausted = False
         self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
         """Trial id and values of the draw that each slot's first rung completed with or runs."""
         self.verbose = 0
@@ -195,7 +185,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         return None
 
     def _baseline_assignment(self) -> Assignment:
-        values = self._defaults() | dict(self.baseline or {})
+        values = self.draws.baseline_values or {}
         return Assignment(BASELINE_ID, Role.BASELINE, self.max_epochs, self._seed(BASELINE_ID), values)
 
     def _assign(self, bracket: Bracket, position: Position) -> Assignment | None:
@@ -205,9 +195,10 @@ class HyperbandOracle(keras_tuner.Oracle):
             trial_id += f"-a{position.attempt}"
         parent = None
         if position.rung == 0:
-            values = self._draw(bracket, position)
-            if values is None:
+            drawn = self.draws.of(bracket, slot=position.slot, attempt=position.attempt)
+            if drawn is None:
                 return None
+            values = drawn
         else:
             parent, values = self._lineages[bracket.name, position.slot]
         return Assignment(
@@ -226,74 +217,6 @@ class HyperbandOracle(keras_tuner.Oracle):
         """31 bits from (search's seed, trial), the same on every machine and Python."""
         digest = hashlib.sha256(f"{self.search_seed}/{trial_id}".encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
-
-    # Draws.
-
-    def _draw(self, bracket: Bracket, position: Position) -> Values | None:
-        if position.attempt == 0:
-            return self._first_draw(bracket, position.slot)
-        first = [self._first_draw(other, slot) for other, slot in self._slots(bracket.iteration)]
-        known = self._hashes([self._baseline_values(), *first])
-        for attempt in range(1, position.attempt + 1):
-            values = self._new_draw(f"{bracket.name}/{position.slot}/{attempt}", known)
-            known |= self._hashes([values])
-        return values
-
-    def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
-        """A slot's first draw: differs from the baseline and from those of all slots before it."""
-        for other, other_slot in self._slots(bracket.iteration):
-            if (bracket.name, slot) in self._first_draws:
-                break
-            key = (other.name, other_slot)
-            if key not in self._first_draws:
-                known = self._first_hashes | self._hashes([self._baseline_values()])
-                values = self._first_draws[key] = self._new_draw(f"{other.name}/{other_slot}/0", known)
-                self._first_hashes |= self._hashes([values])
-        return self._first_draws[bracket.name, slot]
-
-    def _slots(self, last_iteration: int) -> Iterator[tuple[Bracket, int]]:
-        """All slots of first rungs in the order of the plan, up to and with an iteration."""
-        for ladder in self.ladders:
-            if ladder.bracket.iteration <= last_iteration:
-                for slot in range(ladder.bracket.rungs[0].size):
-                    yield ladder.bracket, slot
-
-    def _hashes(self, draws: Iterable[Values | None]) -> set[str]:
-        return {self._compute_values_hash(values) for values in draws if values is not None}
-
-    def _new_draw(self, name: str, known: set[str]) -> Values | None:
-        """A network within the limits that is not known; `None` if there seems to be none left.
-
-        A space that is exhausted stays so: later slots do not search it again.
-        """
-        duplicates = 0
-        for attempt in range(0 if self._exhausted else MAX_TRIES):
-            values = self._random_draw(random.Random(f"{self.search_seed}/{name}/{attempt}"))
-            if self._compute_values_hash(values) in known:
-                duplicates += 1
-                if duplicates == MAX_DUPLICATES:
-                    break
-            elif self.admits(values):
-                return values
-        self._exhausted = True
-        return None
-
-    def _random_draw(self, rng: random.Random) -> Values:
-        """Values of the active hyperparameters only, each drawn in the order of the space."""
-        return self._active_values(lambda hp: hp.prob_to_value(rng.random()))
-
-    def _defaults(self) -> Values:
-        return self._active_values(lambda hp: hp.default)
-
-    def _active_values(self, choose: Callable[[Any], Any]) -> Values:
-        values: Values = {}
-        for hp in self.hyperparameters.space:  # parents before the conditions on them
-            if all(condition.is_active(values) for condition in hp.conditions):
-                values[hp.name] = choose(hp)
-        return values
-
-    def _baseline_values(self) -> Values | None:
-        return None if self.baseline is None else self._defaults() | dict(self.baseline)
 
     # Book-keeping.
 

@@ -6,33 +6,37 @@ settings -> dataset -> plan -> space -> tuner -> trials.jsonl -> best.json
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch import fitting, runtime
 from archsearch.callbacks import SearchCallback
-from archsearch.dataset import ImageStatistics, Splits, facts, image_statistics, load, subset
+from archsearch.dataset import Splits, facts, load, subset
 from archsearch.errors import UserError
-from archsearch.fitting import Population, family_population
+from archsearch.fitting import family_population
 from archsearch.plan import Plan, Speed
-from archsearch.reporting.tensorboard import Kind, write_hparams_config
-from archsearch.run import BUILT_IN, Run, read_stored
+from archsearch.problem import (
+    Problem,
+    admits,
+    describe_dataset,
+    hypermodel_name,
+    hyperparameter_kinds,
+    problem_of,
+)
+from archsearch.reporting.tensorboard import write_hparams_config
+from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
-from archsearch.trials import TrialRecord, incumbent, read_records
-from space.recipe import RECIPES
+from archsearch.trials import read_records
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from archsearch.training import TrainingData
-    from archsearch.tuner import Measured, RunTrial
+    from archsearch.tuner import RunTrial
 
 VALIDATION_SHARE = 0.1
 
@@ -115,7 +119,7 @@ class Search:
             splits = self._load(settings)
             self._check_same(stored, splits)
             runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
-            problem = _problem(settings, splits, self.hypermodel)
+            problem = problem_of(settings, splits, self.hypermodel)
             if stored is None:
                 plan = self._new_plan(settings, problem)
             else:
@@ -181,7 +185,7 @@ class Search:
             "recipe": problem.recipe,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),
-            "git_commit": git_commit(),
+            "git_commit": runtime.git_commit(),
             "machine": runtime.machine(),
             "finished": False,
         }
@@ -191,6 +195,9 @@ class Search:
     def _run(
         self, problem: Problem, settings: SearchSettings, plan: Plan, splits: Splits, start: float
     ) -> None:
+        import keras_tuner
+
+        from archsearch.best import BestKeeper
         from archsearch.oracle import HyperbandOracle
         from archsearch.reporting.events import EventWriter, FigureWriter  # loads Matplotlib
         from archsearch.training import run_trial
@@ -201,13 +208,13 @@ class Search:
             self.folder.drop_torn_line()
         spent = max((record.elapsed_seconds for record in records), default=0.0)
         oracle = HyperbandOracle(
-            _objective(settings),
+            keras_tuner.Objective(settings.objective, settings.direction),
             max_epochs=plan.max_epochs,
             factor=plan.factor,
             iterations=plan.iterations,
             seed=settings.seed,
             baseline={"width": plan.baseline_width} if self.hypermodel is None else {},
-            admits=lambda values: _admits(problem.measure(values), plan),
+            admits=lambda values: admits(problem.measure(values), plan),
         )
         keeper = BestKeeper(self.folder, settings.direction, problem)
         callbacks = [keeper, EventWriter(self.folder), FigureWriter(self.folder), *self.callbacks]
@@ -233,184 +240,3 @@ class Search:
                 elapsed = spent + time.time() - start
                 callback.on_search_begin(settings, plan, records, notes=splits.notes, spent_seconds=elapsed)
             tuner.search()
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The space on these images: what is built, from what, and what it costs."""
-
-    hypermodel: keras_tuner.HyperModel
-    data: TrainingData
-    statistics: ImageStatistics
-    population: Population
-    measure: Callable[[dict[str, Any]], Measured]
-    recipe: dict[str, Any] | None
-
-    def measured_network(self, settings: SearchSettings) -> tuple[dict[str, Any], int]:
-        """Values and macs of the network to measure the speed on: the baseline near the size to come."""
-        measured = self.measure({})
-        if measured.macs is None:
-            return {}, 1
-        # On a CPU the plan will come to about this; on a GPU the documented network takes milliseconds.
-        gpus = runtime.import_tensorflow().config.list_physical_devices("GPU")
-        wanted = measured.macs if gpus else measured.macs / 16
-        limit = min(wanted, settings.max_macs or wanted)
-        width, macs = self.population.baseline(limit)
-        return {"width": width}, macs
-
-
-def _problem(settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None) -> Problem:
-    from archsearch.training import TrainingData, recipe_of
-
-    data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
-    statistics = image_statistics(splits.train)
-    if hypermodel is not None:
-        macs = measure(hypermodel, {}).macs or 1
-        population = Population(macs=(macs,), baselines=((1.0, macs),))
-        recipe = recipe_of(hypermodel, flip=splits.flip).to_dict()
-        return Problem(
-            hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe
-        )
-    built_in = built_in_hypermodel(splits, settings.recipe, statistics)
-    return Problem(
-        hypermodel=built_in,
-        data=data,
-        statistics=statistics,
-        population=family_population(splits.image_shape, splits.num_classes, settings=settings),
-        measure=lambda values: measure(built_in, values),
-        recipe=recipe_of(built_in, flip=splits.flip).to_dict(),
-    )
-
-
-def built_in_hypermodel(splits: Splits, recipe: str, statistics: ImageStatistics) -> Any:
-    """The VGG space for these images."""
-    from space.hypermodel import VGGHyperModel
-
-    return VGGHyperModel(
-        splits.image_shape, splits.num_classes, recipe=RECIPES[recipe], statistics=statistics
-    )
-
-
-def measure(hypermodel: Any, values: Mapping[str, Any]) -> Measured:
-    """What the network with these values costs, unbuilt; unknown where the space has no `Architecture`."""
-    import keras_tuner
-
-    from archsearch.tuner import Measured
-
-    if not hasattr(hypermodel, "architecture"):
-        return Measured(None, None, None)
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(values)
-    architecture = hypermodel.architecture(hp)
-    return Measured(
-        architecture=architecture,
-        macs=architecture.macs(hypermodel.image_shape),
-        params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
-    )
-
-
-def _admits(measured: Measured, plan: Plan) -> bool:
-    return not (
-        (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
-        or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
-    )
-
-
-def hyperparameter_kinds(space: keras_tuner.HyperParameters) -> list[tuple[str, Kind]]:
-    """Every hyperparameter of the space with its type in TensorBoard, one for ever."""
-    names: dict[str, Kind] = {}
-    for hp in space.space:
-        if isinstance(hp.default, bool):
-            names[hp.name] = "bool"
-        else:
-            names[hp.name] = "str" if isinstance(hp.default, str) else "float"
-    return list(names.items())
-
-
-def _objective(settings: SearchSettings) -> Any:
-    import keras_tuner
-
-    return keras_tuner.Objective(settings.objective, settings.direction)
-
-
-class BestKeeper(SearchCallback):
-    """Writes best.json whenever the incumbent changes."""
-
-    def __init__(self, folder: RunFolder, direction: str, problem: Problem) -> None:
-        self.folder = folder
-        self.direction = direction
-        self.problem = problem
-        self.records: list[TrialRecord] = []
-
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
-        self.records = list(records)
-        self._write()
-
-    def on_trial_end(self, record: TrialRecord) -> None:
-        before = incumbent(self.records, self.direction)
-        self.records = [other for other in self.records if other.trial_id != record.trial_id] + [record]
-        if incumbent(self.records, self.direction) is not before:
-            self._write()
-
-    def _write(self) -> None:
-        best = incumbent(self.records, self.direction)
-        if best is not None:
-            write_json(
-                self.folder.best,
-                {
-                    "trial_id": best.trial_id,
-                    "score": best.score,
-                    "epochs": best.epochs,
-                    "hypermodel": hypermodel_name(self.problem.hypermodel),
-                    "hyperparameters": dict(best.hyperparameters),
-                    "recipe": self.problem.recipe,
-                    "record": best.to_dict(),
-                },
-            )
-
-
-def hypermodel_name(hypermodel: keras_tuner.HyperModel | None) -> str:
-    """`module:Class`; the built-in space's for `None`."""
-    if hypermodel is None:
-        return BUILT_IN
-    return f"{type(hypermodel).__module__}:{type(hypermodel).__qualname__}"
-
-
-def describe_dataset(splits: Splits, statistics: ImageStatistics) -> dict[str, Any]:
-    """What settings.json and result.json say of the images."""
-    return {
-        "name": splits.name,
-        "content_hash": splits.content_hash,
-        "image_shape": list(splits.image_shape),
-        "class_names": list(splits.class_names),
-        "num_train": len(splits.train),
-        "num_validation": len(splits.validation),
-        "flip": splits.flip,
-        "statistics": statistics.to_json(),
-    }
-
-
-def git_commit() -> str | None:
-    """The commit this package is checked out at; `None` where it is installed otherwise."""
-    checkout = Path(__file__).parent.parent
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=checkout,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()

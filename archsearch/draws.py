@@ -1,0 +1,123 @@
+"""Which values each slot of a search gets. No Keras Tuner: a space is a list of its hyperparameters.
+
+The draw of a slot depends on the seed and on the slot alone, so it is the same in whatever order, and by
+however many workers, the trials are run.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from archsearch.plan import Bracket
+
+Values = dict[str, Any]
+
+MAX_DUPLICATES = 1000
+"""Networks drawn for one slot that others have already, before the space counts as exhausted."""
+
+MAX_TRIES = 20_000
+"""Draws for one slot, those beyond the limits included: one network in a thousand is still found."""
+
+
+class Draws:
+    """Draws values slot by slot, no two first draws alike.
+
+    Args:
+        brackets: Of the plan, in its order.
+        space: The hyperparameters, each after those that its conditions name; asked for at each draw,
+            because Keras Tuner learns them only when a hypermodel is built.
+        seed: Of all draws.
+        baseline: Values of the baseline over the defaults, which no slot repeats; `None` without one.
+        admits: Whether a network with these values is within the limits.
+    """
+
+    def __init__(
+        self,
+        brackets: Sequence[Bracket],
+        *,
+        space: Callable[[], Iterable[Any]],
+        seed: int,
+        baseline: Mapping[str, Any] | None,
+        admits: Callable[[Values], bool],
+    ) -> None:
+        self._slots = [(bracket, slot) for bracket in brackets for slot in range(bracket.rungs[0].size)]
+        self._space = space
+        self._seed = seed
+        self._baseline = baseline
+        self._admits = admits
+        self._first: dict[tuple[str, int], Values | None] = {}
+        self._known: set[str] = set()
+        """Of all first draws so far."""
+        self._exhausted = False
+
+    @property
+    def baseline_values(self) -> Values | None:
+        """All values of the baseline; `None` without one."""
+        if self._baseline is None:
+            return None
+        return self._active_values(lambda hp: hp.default) | dict(self._baseline)
+
+    def of(self, bracket: Bracket, *, slot: int, attempt: int) -> Values | None:
+        """The values of a slot's attempt; `None` if no network seems to be left.
+
+        A first draw differs from the baseline and from the first draws of all slots before it; a further
+        one from those of all slots up to and with its iteration, and from the slot's own.
+        """
+        if attempt == 0:
+            return self._first_draw(bracket, slot)
+        taken = [self._first_draw(*each) for each in self._slots if each[0].iteration <= bracket.iteration]
+        known = _keys([self.baseline_values, *taken])
+        values = None
+        for number in range(1, attempt + 1):
+            values = self._new_draw(f"{bracket.name}/{slot}/{number}", known)
+            known |= _keys([values])
+        return values
+
+    def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
+        for other, other_slot in self._slots:
+            key = (other.name, other_slot)
+            if (bracket.name, slot) in self._first:
+                break
+            if key not in self._first:
+                known = self._known | _keys([self.baseline_values])
+                # A space that is exhausted stays so: the slots that follow do not search it again.
+                values = None if self._exhausted else self._new_draw(f"{other.name}/{other_slot}/0", known)
+                self._exhausted = values is None
+                self._first[key] = values
+                self._known |= _keys([values])
+        return self._first[bracket.name, slot]
+
+    def _new_draw(self, name: str, known: set[str]) -> Values | None:
+        """A network within the limits that is not known."""
+        duplicates = 0
+        for number in range(MAX_TRIES):
+            rng = random.Random(f"{self._seed}/{name}/{number}")
+            values = self._active_values(partial(_random_value, rng))
+            if not known.isdisjoint(_keys([values])):
+                duplicates += 1
+                if duplicates == MAX_DUPLICATES:
+                    return None
+            elif self._admits(values):
+                return values
+        return None
+
+    def _active_values(self, choose: Callable[[Any], Any]) -> Values:
+        """Of the hyperparameters whose conditions are met, in the order of the space."""
+        values: Values = {}
+        for hp in self._space():
+            if all(condition.is_active(values) for condition in hp.conditions):
+                values[hp.name] = choose(hp)
+        return values
+
+
+def _random_value(rng: random.Random, hp: Any) -> Any:
+    return hp.prob_to_value(rng.random())
+
+
+def _keys(draws: Iterable[Values | None]) -> set[str]:
+    """Equal for equal values."""
+    return {json.dumps(values, sort_keys=True, default=str) for values in draws if values is not None}

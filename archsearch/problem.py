@@ -1,0 +1,139 @@
+"""The space on some images: what is built, from what, and what a network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archsearch import runtime
+from archsearch.dataset import ImageStatistics, Splits, image_statistics
+from archsearch.fitting import Population, family_population
+from archsearch.plan import Plan
+from archsearch.reporting.tensorboard import Kind
+from archsearch.run import BUILT_IN
+from archsearch.settings import SearchSettings
+from space.recipe import RECIPES
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from archsearch.training import TrainingData
+    from archsearch.tuner import Measured
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The space on these images: what is built, from what, and what it costs."""
+
+    hypermodel: keras_tuner.HyperModel
+    data: TrainingData
+    statistics: ImageStatistics
+    population: Population
+    measure: Callable[[dict[str, Any]], Measured]
+    recipe: dict[str, Any] | None
+
+    def measured_network(self, settings: SearchSettings) -> tuple[dict[str, Any], int]:
+        """Values and macs of the network to measure the speed on: the baseline near the size to come."""
+        measured = self.measure({})
+        if measured.macs is None:
+            return {}, 1
+        # On a CPU the plan will come to about this; on a GPU the documented network takes milliseconds.
+        gpus = runtime.import_tensorflow().config.list_physical_devices("GPU")
+        wanted = measured.macs if gpus else measured.macs / 16
+        limit = min(wanted, settings.max_macs or wanted)
+        width, macs = self.population.baseline(limit)
+        return {"width": width}, macs
+
+
+def problem_of(
+    settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None
+) -> Problem:
+    """What a search with these settings has to do with these images."""
+    from archsearch.training import TrainingData, recipe_of
+
+    data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
+    statistics = image_statistics(splits.train)
+    if hypermodel is not None:
+        macs = measure(hypermodel, {}).macs or 1
+        population = Population(macs=(macs,), baselines=((1.0, macs),))
+        recipe = recipe_of(hypermodel, flip=splits.flip).to_dict()
+        return Problem(
+            hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe
+        )
+    built_in = built_in_hypermodel(splits, settings.recipe, statistics)
+    return Problem(
+        hypermodel=built_in,
+        data=data,
+        statistics=statistics,
+        population=family_population(splits.image_shape, splits.num_classes, settings=settings),
+        measure=lambda values: measure(built_in, values),
+        recipe=recipe_of(built_in, flip=splits.flip).to_dict(),
+    )
+
+
+def built_in_hypermodel(splits: Splits, recipe: str, statistics: ImageStatistics) -> Any:
+    """The VGG space for these images."""
+    from space.hypermodel import VGGHyperModel
+
+    return VGGHyperModel(
+        splits.image_shape, splits.num_classes, recipe=RECIPES[recipe], statistics=statistics
+    )
+
+
+def measure(hypermodel: Any, values: Mapping[str, Any]) -> Measured:
+    """What the network with these values costs, unbuilt; unknown where the space has no `Architecture`."""
+    import keras_tuner
+
+    from archsearch.tuner import Measured
+
+    if not hasattr(hypermodel, "architecture"):
+        return Measured(None, None, None)
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    architecture = hypermodel.architecture(hp)
+    return Measured(
+        architecture=architecture,
+        macs=architecture.macs(hypermodel.image_shape),
+        params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
+    )
+
+
+def admits(measured: Measured, plan: Plan) -> bool:
+    """Whether a network is within the limits of the plan."""
+    return not (
+        (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
+        or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
+    )
+
+
+def hyperparameter_kinds(space: keras_tuner.HyperParameters) -> list[tuple[str, Kind]]:
+    """Every hyperparameter of the space with its type in TensorBoard, one for ever."""
+    names: dict[str, Kind] = {}
+    for hp in space.space:
+        if isinstance(hp.default, bool):
+            names[hp.name] = "bool"
+        else:
+            names[hp.name] = "str" if isinstance(hp.default, str) else "float"
+    return list(names.items())
+
+
+def hypermodel_name(hypermodel: keras_tuner.HyperModel | None) -> str:
+    """`module:Class`; the built-in space's for `None`."""
+    if hypermodel is None:
+        return BUILT_IN
+    return f"{type(hypermodel).__module__}:{type(hypermodel).__qualname__}"
+
+
+def describe_dataset(splits: Splits, statistics: ImageStatistics) -> dict[str, Any]:
+    """What settings.json and result.json say of the images."""
+    return {
+        "name": splits.name,
+        "content_hash": splits.content_hash,
+        "image_shape": list(splits.image_shape),
+        "class_names": list(splits.class_names),
+        "num_train": len(splits.train),
+        "num_validation": len(splits.validation),
+        "flip": splits.flip,
+        "statistics": statistics.to_json(),
+    }

@@ -1,0 +1,104 @@
+"""Which values slots get, on spaces small enough to count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from archsearch.draws import Draws, Values
+from archsearch.plan import Bracket, Rung
+
+
+@dataclass(frozen=True)
+class Choice:
+    """As Keras Tuner's, for what a draw uses of it."""
+
+    name: str
+    values: tuple[int, ...]
+    conditions: tuple[Any, ...] = ()
+
+    @property
+    def default(self) -> int:
+        return self.values[0]
+
+    def prob_to_value(self, prob: float) -> int:
+        return self.values[int(prob * len(self.values))]
+
+
+@dataclass(frozen=True)
+class Is:
+    """The condition that a parent has a value."""
+
+    name: str
+    value: int
+
+    def is_active(self, values: Values) -> bool:
+        return values.get(self.name) == self.value
+
+
+def bracket(size: int, iteration: int = 0) -> Bracket:
+    return Bracket(iteration=iteration, number=0, rungs=(Rung(epochs=1, size=size),))
+
+
+def draws(*space: Choice, brackets: list[Bracket], **options: Any) -> Draws:
+    settings: dict[str, Any] = {"seed": 0, "baseline": None, "admits": lambda values: True} | options
+    return Draws(brackets, space=lambda: space, **settings)
+
+
+def test_a_network_in_a_thousand_is_found_for_every_slot() -> None:
+    """Of 2 x 10,000 networks the 20 with `a` below 10 are admitted, and all 20 slots get another one."""
+    one = bracket(20)
+    space = (Choice("a", tuple(range(10_000))), Choice("b", (0, 1)))
+    found = draws(*space, brackets=[one], admits=lambda values: values["a"] < 10)
+    drawn = [found.of(one, slot=slot, attempt=0) for slot in range(15)]
+    assert None not in drawn
+    assert len({(values["a"], values["b"]) for values in drawn if values}) == 15
+    assert all(values["a"] < 10 for values in drawn if values)
+
+
+def test_a_space_of_three_fills_three_slots() -> None:
+    one = bracket(5)
+    found = draws(Choice("a", (1, 2, 3)), brackets=[one])
+    drawn = [found.of(one, slot=slot, attempt=0) for slot in range(5)]
+    assert sorted(values["a"] for values in drawn[:3] if values) == [1, 2, 3]
+    assert drawn[3:] == [None, None]
+
+
+def test_the_baseline_is_not_drawn() -> None:
+    one = bracket(3)
+    found = draws(Choice("a", (1, 2, 3)), brackets=[one], baseline={"a": 2})
+    drawn = [found.of(one, slot=slot, attempt=0) for slot in range(3)]
+    assert sorted(values["a"] for values in drawn if values) == [1, 3]
+    assert found.baseline_values == {"a": 2}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_a_draw_does_not_depend_on_the_order_of_asking(order: tuple[int, ...]) -> None:
+    first, second = bracket(2), bracket(2, iteration=1)
+    slots = [(first, 0), (first, 1), (second, 0), (second, 1)]
+    space = Choice("a", tuple(range(6)))
+    in_order = [draws(space, brackets=[first, second]).of(each, slot=slot, attempt=0) for each, slot in slots]
+    asked = draws(space, brackets=[first, second])
+    found = {number: asked.of(slots[number][0], slot=slots[number][1], attempt=0) for number in order}
+    assert [found[number] for number in range(4)] == in_order
+
+
+def test_a_slot_that_finds_no_further_draw_leaves_the_later_slots_theirs() -> None:
+    """Three networks: slot 0 has one, its second attempt another, its third none; iteration 1 has both others."""
+    first, second = bracket(1), bracket(2, iteration=1)
+    plain, redrawn = (draws(Choice("a", (1, 2, 3)), brackets=[first, second]) for _ in range(2))
+    assert redrawn.of(first, slot=0, attempt=3) is None
+    later = [redrawn.of(second, slot=slot, attempt=0) for slot in range(2)]
+    assert None not in later
+    assert later == [plain.of(second, slot=slot, attempt=0) for slot in range(2)]
+
+
+def test_a_hyperparameter_whose_condition_is_not_met_is_not_drawn() -> None:
+    one = bracket(8)
+    space = (Choice("deep", (0, 1)), Choice("width", tuple(range(100)), (Is("deep", 1),)))
+    found = draws(*space, brackets=[one])
+    drawn = [found.of(one, slot=slot, attempt=0) for slot in range(8)]
+    assert all(("width" in values) == (values["deep"] == 1) for values in drawn if values)
+    assert sum(values == {"deep": 0} for values in drawn) == 1
