@@ -1,0 +1,117 @@
+"""Every figure of the README stands in a file of results: recomputed here."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.plan import plan_brackets
+from archsearch.trials import Role, incumbent, lift, read_records
+from space.architecture import DOCUMENTED, Architecture
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST = ROOT / "docs" / "results" / "first"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def result() -> Any:
+    return read(FIRST / "result.json")
+
+
+@pytest.fixture(scope="module")
+def settings() -> Any:
+    return read(FIRST / "settings.json")
+
+
+def test_the_table_of_results(result: Any) -> None:
+    throughput = read(ROOT / "benchmarks" / "results" / "throughput.json")
+    rate = sorted(each["project"] for each in throughput["rounds"])[len(throughput["rounds"]) // 2]
+    documented_hours = 50 * 45_000 / rate / 3600
+    published, machine = result["published"], result["machine"]
+    minutes = (result["search_seconds"] / 60, result["seconds"] / 60)
+    rows = [
+        "| | documented network, published | incumbent of this search |",
+        f"| test accuracy | {published['test_accuracy']:.4f} | **{result['test_accuracy']:.4f}** |",
+        f"| training accuracy | {published['train_accuracy']:.4f} | {result['train_accuracy']:.4f} |",
+        f"| weights | {DOCUMENTED.params((32, 32, 3), 10) / 1e6:.2f} M | {result['params'] / 1e6:.2f} M |",
+        f"| macs | {DOCUMENTED.macs((32, 32, 3)) / 1e6:.1f} M | {result['macs'] / 1e6:.1f} M |",
+        f"| epochs | {published['epochs']} | {result['epochs']} |",
+        f"| time on {machine['cores']} cores, no GPU | {documented_hours:.0f} h, at the measured {rate:.0f} "
+        f"images/s | search {minutes[0]:.0f} min, training {minutes[1]:.0f} min |",
+    ]
+    for row in rows:
+        assert row in README
+
+
+def test_the_figures_of_result_json_are_those_of_the_search(result: Any) -> None:
+    """From the log: the incumbent is its trial, with its values, and its macs are those of its structure."""
+    records, torn = read_records(FIRST / "trials.jsonl")
+    best = incumbent(records, "max")
+    assert not torn
+    assert best is not None
+    assert best.trial_id == result["trial_id"] == read(FIRST / "best.json")["trial_id"]
+    assert dict(best.hyperparameters) == result["hyperparameters"]
+    architecture = Architecture.from_dict(result["architecture"])
+    assert architecture.macs((32, 32, 3)) == result["macs"] == best.macs
+    assert architecture.params((32, 32, 3), 10) == result["params"] == best.params
+    assert len(read(FIRST / "history.json")["epochs"]) == result["epochs"]
+
+
+def test_the_search_kept_its_limits_and_its_time(settings: Any) -> None:
+    records, _ = read_records(FIRST / "trials.jsonl")
+    assert settings["settings"]["max_macs"] == 8_000_000
+    assert all(record.macs is not None and record.macs <= 8_000_000 for record in records)
+    assert max(record.elapsed_seconds for record in records) <= 1.1 * settings["settings"]["max_seconds"]
+    planned = plan_brackets(
+        max_epochs=settings["plan"]["max_epochs"],
+        factor=settings["plan"]["factor"],
+        iterations=settings["plan"]["iterations"],
+    )
+    assert len(records) == 1 + sum(bracket.num_trials for bracket in planned)
+    assert sum(record.epochs for record in records) == settings["plan"]["max_epochs"] + sum(
+        bracket.num_epochs for bracket in planned
+    )
+
+
+def test_the_lift_the_readme_tells(settings: Any) -> None:
+    """The difference of the two accuracies on the validation split, and its binomial standard error."""
+    records, _ = read_records(FIRST / "trials.jsonl")
+    best = incumbent(records, "max")
+    base = next(record for record in records if record.role is Role.BASELINE)
+    assert best is not None
+    assert best.score is not None
+    assert base.score is not None
+    num_validation = settings["dataset"]["num_validation"]
+    error = math.sqrt(sum(p * (1 - p) / num_validation for p in (best.score, base.score)))
+    told = lift(best, base, num_validation)
+    assert told is not None
+    assert told.points == pytest.approx(100 * (best.score - base.score))
+    assert told.standard_error == pytest.approx(100 * error)
+    width = f"{settings['plan']['baseline_width']:.2f}"
+    sentence = (
+        f"{best.score:.4f} against {base.score:.4f} for the documented network at width {width}: "
+        f"{100 * (best.score - base.score):+.1f} points, standard error {100 * error:.1f}"
+    )
+    assert sentence in " ".join(README.split())
+
+
+def test_the_figures_of_speed() -> None:
+    throughput = read(ROOT / "benchmarks" / "results" / "throughput.json")
+    ratios = sorted(each["project"] / each["plain"] for each in throughput["rounds"])
+    assert throughput["ratio"] == pytest.approx(ratios[len(ratios) // 2])
+    project, plain = (
+        sorted(each[side] for each in throughput["rounds"])[len(ratios) // 2] for side in ("project", "plain")
+    )
+    told = f"{project:.1f} images per second against {plain:.1f}, {throughput['ratio']:.1f} times as many"
+    assert told in " ".join(README.split())
+    shares = read(ROOT / "benchmarks" / "results" / "augmentation.json")["share"]
+    assert f"at most {100 * max(shares.values()):.1f} % of a training step" in " ".join(README.split())
