@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import archsearch
 from archsearch.errors import UserError
 from archsearch.settings import parse_count, parse_time
+
+if TYPE_CHECKING:
+    from archsearch.run import Run
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
@@ -50,7 +54,7 @@ def search(argv: Sequence[str], prog: str) -> int:
         return _guarded(lambda: _print_status(flags))
     again = shlex.join(argument for argument in argv if argument != "--overwrite")
     saved = f"every finished trial is saved. Continue: {prog} {again}".rstrip()
-    return _guarded(lambda: _search(flags), interrupted=saved)
+    return _guarded(lambda: _search(flags, prog), interrupted=saved)
 
 
 def final_train(argv: Sequence[str], prog: str) -> int:
@@ -186,7 +190,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _search(flags: argparse.Namespace) -> int:
+def _search(flags: argparse.Namespace, prog: str) -> int:
     from archsearch.run import summary
 
     folder = _folder(flags)
@@ -194,12 +198,12 @@ def _search(flags: argparse.Namespace) -> int:
     num_before = len(archsearch.open_run(folder.path).trials) if ended_before else 0
     run = archsearch.search(run=flags.run, logs=flags.logs, overwrite=flags.overwrite, **_given(flags))
     if ended_before and len(run.trials) == num_before:
-        print(f"The search in {folder.path} is finished. More --max-time or --iterations extends it.")
+        print(f"The search in {folder.path} is finished. {_how_to_extend(run)}")
     for line in summary(run):
         print(line)
     if run.incumbent is None:
         return 3
-    print(f"next: python final_train.py --best{_where(flags)}")
+    print(f"next: {_final_command(prog)} --best{_where(flags)}")
     return 0
 
 
@@ -254,6 +258,17 @@ def _folder(flags: argparse.Namespace) -> Any:
     from archsearch.run_folder import RunFolder
 
     return RunFolder.named(flags.run, flags.logs)
+
+
+def _how_to_extend(run: Run) -> str:
+    """The flag that gives the search something more to do."""
+    if run.plan.max_seconds is None:
+        return f"--iterations {run.plan.iterations + 1} extends it."
+    return f"--max-time {math.ceil(run.seconds_for_another_iteration / 60)}m extends it."
+
+
+def _final_command(prog: str) -> str:
+    return "archsearch final-train" if prog.startswith("archsearch") else "python final_train.py"
 
 
 def _where(flags: argparse.Namespace) -> str:

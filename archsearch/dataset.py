@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from archsearch.errors import UserError
 from archsearch.readers.memory_map import save_rows, temporary_folder
 from archsearch.readers.opening import facts, name_of, open_source
-from archsearch.readers.source import Facts, Images, Shape, Source, chunks
+from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks
 from archsearch.readers.stratified import stratified_part, stratified_sample
 
 __all__ = [
+    "VALIDATION_FRACTION",
     "Facts",
     "ImageStatistics",
     "Images",
@@ -29,7 +29,6 @@ __all__ = [
     "subset",
 ]
 
-VALIDATION_FRACTION = 0.1
 STRONG_IMBALANCE = 5
 """Images of the largest class for one of the smallest."""
 
@@ -46,7 +45,12 @@ class Splits:
     notes: tuple[str, ...]
     """Sentences to print: what was decided or noticed."""
     content_hash: str
-    """Of pixels and labels before the validation split; the same wherever the same data are stored."""
+    """Of pixels and labels before the validation split, and of a validation part that the data bring.
+
+    The same wherever the same data are stored.
+    """
+    has_test: bool
+    """Whether there is a test part; if not, `read_test` refuses."""
     read_test: Callable[[], Images]
     """Reads the test part when called. A search never calls it."""
 
@@ -68,10 +72,6 @@ class ImageStatistics:
 
     def to_json(self) -> dict[str, list[float]]:
         return {"mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ImageStatistics:
-        return cls(tuple(map(float, data["mean"])), tuple(map(float, data["std"])))
 
 
 def image_statistics(images: Images) -> ImageStatistics:
@@ -115,7 +115,7 @@ def load(
     if flip not in ("auto", "yes", "no"):
         raise UserError(f"--flip must be auto, yes or no, got {flip!r}.")
     source = open_source(data, image_size=image_size, cache=cache)
-    content_hash = _content_hash(source.train)
+    content_hash = _content_hash(source.train, *([] if source.validation is None else [source.validation]))
     train, validation = _split(source, seed=seed, key=content_hash, cache=cache)
     flipped, flip_notes = _flip(flip, source.flip_default)
     return Splits(
@@ -126,21 +126,26 @@ def load(
         flip=flipped,
         notes=(*source.notes, *flip_notes, *_imbalance_note(source), *_identical_note(train, validation)),
         content_hash=content_hash,
+        has_test=source.has_test,
         read_test=source.read_test,
     )
 
 
-def subset(images: Images, num_images: int, seed: int) -> Images:
-    """A fixed part of the images, in memory, in their order, with the classes in the same proportions.
+def subset(images: Images, num_images: int, seed: int, *, cache: Path | None = None) -> Images:
+    """A fixed part of the images, in their order, with the classes in the same proportions.
 
     At least one image of each class if `num_images` reaches for that.
+
+    Args:
+        cache: Where the part of a memory map is kept, itself a memory map; a temporary folder if None.
     """
     if num_images < 1:
         raise UserError(f"A subset must have at least 1 image, got {num_images}.")
     if num_images >= len(images):
         return images
     indices = stratified_sample(images.y, size=num_images, seed=seed)
-    return Images(images.x[indices], images.y[indices])
+    key = _content_hash(images) if isinstance(images.x, np.memmap) else ""
+    return _take(images, indices, key=key, cache=cache)
 
 
 def num_identical(images: Images, others: Images) -> int:
@@ -149,11 +154,13 @@ def num_identical(images: Images, others: Images) -> int:
     return sum(hash(pixels.tobytes()) in known for pixels in images.x)
 
 
-def _content_hash(images: Images) -> str:
-    digest = hashlib.blake2b(repr(images.x.shape).encode(), digest_size=16)
-    for chunk in chunks(images.x):
-        digest.update(images.x[chunk].tobytes())
-    digest.update(images.y.astype("<i8").tobytes())
+def _content_hash(*parts: Images) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for images in parts:
+        digest.update(repr(images.x.shape).encode())
+        for chunk in chunks(images.x):
+            digest.update(images.x[chunk].tobytes())
+        digest.update(images.y.astype("<i8").tobytes())
     return digest.hexdigest()
 
 

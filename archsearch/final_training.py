@@ -18,7 +18,9 @@ from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked
+from archsearch.settings import check_seed
 from archsearch.trials import TrialRecord
+from space.recipe import DOCUMENTED, RECIPES, Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -31,7 +33,8 @@ class FinalTraining:
     Args:
         what: "best", "documented", or the id of a trial.
         data: Instead of what the run was searched on; needed where that were arrays.
-        folder: Of the run; with "documented" it need not hold a search.
+        folder: Of the run. With "documented" it need not hold a search; one that is there lends its images,
+            validation split and seed, unless `data` is given.
         epochs: Of one complete schedule.
         recipe: Name; `None`: the run's, or the documented one for "documented".
         seed: `None`: the run's, or 0.
@@ -54,17 +57,26 @@ class FinalTraining:
         """Trains, tests, writes; returns what result.json holds."""
         if self.epochs < 1:
             raise UserError(f"--epochs must be at least 1, got {self.epochs}.")
+        if self.recipe is not None and self.recipe not in RECIPES:
+            raise UserError(f"--recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}.")
+        check_seed(self.seed)
         run = self._run()
         record = None if run is None or self.what == "documented" else self._record(run)
         target = self._target()
         with locked(target.with_name(f"{target.name}.lock"), target):
             runtime.configure()
             splits = self._load(run)
+            if not splits.has_test:
+                raise UserError(f"{splits.name} has no test part, on which a final training ends.")
             runtime.import_tensorflow()
             hypermodel = self._hypermodel(run, splits)
-            if target.exists():
-                shutil.rmtree(target)
-            return leave(self._train(hypermodel, run, record, splits, target), target)
+            # An earlier result stays until this one is complete.
+            unfinished = target.with_name(f"{target.name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            result = leave(self._train(hypermodel, run, record, splits, unfinished), unfinished)
+            shutil.rmtree(target, ignore_errors=True)
+            unfinished.replace(target)
+            return result
 
     # Before.
 
@@ -79,7 +91,7 @@ class FinalTraining:
             if run.incumbent is None:
                 raise UserError(
                     f"No trial of {self.folder.path} has completed yet, so there is no best network. "
-                    "Continue the search with `python search.py`, or train --documented."
+                    "Continue the search, or train --documented."
                 )
             return run.incumbent
         for record in run.trials:
@@ -118,6 +130,8 @@ class FinalTraining:
     def _hypermodel(self, run: Run | None, splits: Splits) -> Any:
         stored = run.stored["hypermodel"] if run and self.what != "documented" else BUILT_IN
         if self.hypermodel is not None:
+            if self.recipe is not None:
+                raise UserError("A hypermodel that is handed in brings its own recipe; leave `recipe` out.")
             if hypermodel_name(self.hypermodel) != stored:
                 raise UserError(f"This run searched {stored}, not {hypermodel_name(self.hypermodel)}.")
             return self.hypermodel
@@ -125,10 +139,12 @@ class FinalTraining:
             raise UserError(
                 f"This run searched {stored}: call archsearch.final_train(hypermodel=...) with it."
             )
-        if self.what == "documented":
-            recipe = self.recipe or "documented"
-        else:
-            recipe = self.recipe or (run.settings.recipe if run else "modern")
+        if self.recipe is not None:
+            recipe = RECIPES[self.recipe]
+        elif self.what == "documented" or run is None:
+            recipe = DOCUMENTED
+        else:  # as it was then, whatever a later version means by its name
+            recipe = Recipe.from_dict(run.stored["recipe"])
         return built_in_hypermodel(splits, recipe, image_statistics(splits.train))
 
     # The training.

@@ -36,7 +36,10 @@ MIN_IMAGES = 1000
 """An epoch on fewer is not made smaller."""
 
 RESERVE = 0.1
-"""Share of the time that is not planned: start-up, files, and networks that are slower than expected."""
+"""Share of the time that is not planned: files, and networks that are slower than expected."""
+
+START_UP = 12.0
+"""Seconds from the command to the plan: loading TensorFlow, and measuring. What `--plan` assumes."""
 
 BASELINE_SHARE = 0.25
 """Of the time, that the baseline may take at most."""
@@ -150,9 +153,15 @@ def _size(architecture: Architecture, image_shape: ImageShape, num_classes: int)
 
 
 def fit(
-    settings: SearchSettings, *, population: Population, num_train: int, num_validation: int, speed: Speed
+    settings: SearchSettings,
+    *,
+    population: Population,
+    num_train: int,
+    num_validation: int,
+    speed: Speed,
+    spent_seconds: float = START_UP,
 ) -> Plan:
-    """The largest search that fits: fidelity first, then images per epoch, then macs, then iterations.
+    """The first of the ambitions that fits, with as many images, macs and iterations as the time admits.
 
     Without a time limit the plan is what the settings say, with the speed only telling how long it takes.
 
@@ -162,16 +171,17 @@ def fit(
         num_train: Training images, the validation split taken off.
         num_validation: Validation images.
         speed: Of this machine.
+        spent_seconds: Of the time given, before the first trial.
 
     Returns:
-        A plan whose expected seconds are within nine tenths of the time, if there is any; otherwise the
-        smallest one, whose last brackets will not be started.
+        A plan whose expected seconds are within nine tenths of the time that is left, if there is any;
+        otherwise the smallest one, whose last brackets will not be started.
     """
     if settings.images_per_epoch is not None and settings.images_per_epoch > num_train:
         raise UserError(
             f"--images-per-epoch {settings.images_per_epoch} is more than the {num_train} training images."
         )
-    choice = _Choice(settings, population, num_train, num_validation, speed)
+    choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds)
     if settings.max_seconds is None:
         return choice.plan(settings.max_epochs or AMBITIONS[0][0], choice.images()[0], settings.max_macs)
     best = choice.best()
@@ -189,12 +199,13 @@ class _Choice:
     num_train: int
     num_validation: int
     speed: Speed
+    spent_seconds: float
 
     @property
     def seconds(self) -> float:
         """What may be planned."""
         assert self.settings.max_seconds is not None
-        return self.settings.max_seconds * (1 - RESERVE)
+        return max(0.0, self.settings.max_seconds - self.spent_seconds) * (1 - RESERVE)
 
     def images(self) -> list[int]:
         """Images per epoch worth trying, the most first."""

@@ -206,7 +206,8 @@ def describe(plan: Plan) -> Iterator[str]:
         f"about {format_seconds(plan.seconds)} (speed {plan.speed.source}: "
         f"{2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s)"
     )
-    yield f"  baseline: 1 x {_epochs(plan.max_epochs)}, about {format_seconds(plan.baseline_seconds)}"
+    width = "" if plan.baseline_width == 1.0 else f" at width {plan.baseline_width:.2f}"
+    yield f"  baseline{width}: 1 x {_epochs(plan.max_epochs)}, about {format_seconds(plan.baseline_seconds)}"
     for bracket in plan.brackets:
         ladder = " -> ".join(f"{rung.size} x {_epochs(rung.epochs)}" for rung in bracket.rungs)
         yield f"  {bracket.name}: {ladder}, about {format_seconds(plan.bracket_seconds(bracket))}"

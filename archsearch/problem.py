@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.dataset import ImageStatistics, Splits, image_statistics
+from archsearch.errors import UserError
 from archsearch.fitting import Population, family_population
 from archsearch.plan import Plan
 from archsearch.reporting.tensorboard import Kind
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
-from space.recipe import RECIPES
+from space.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -56,12 +57,21 @@ def problem_of(
     statistics = image_statistics(splits.train)
     if hypermodel is not None:
         macs = measure(hypermodel, {}).macs or 1
+        if settings.max_macs is not None and not hasattr(hypermodel, "architecture"):
+            raise UserError(
+                "--max-macs needs a space that knows its networks' macs; this one has no `architecture`."
+            )
         population = Population(macs=(macs,), baselines=((1.0, macs),))
         recipe = recipe_of(hypermodel, flip=splits.flip).to_dict()
         return Problem(
-            hypermodel, data, statistics, population, lambda values: measure(hypermodel, values), recipe
+            hypermodel,
+            data,
+            statistics,
+            population,
+            lambda values: measure(hypermodel, values, count_params=settings.max_params is not None),
+            recipe,
         )
-    built_in = built_in_hypermodel(splits, settings.recipe, statistics)
+    built_in = built_in_hypermodel(splits, RECIPES[settings.recipe], statistics)
     return Problem(
         hypermodel=built_in,
         data=data,
@@ -72,31 +82,44 @@ def problem_of(
     )
 
 
-def built_in_hypermodel(splits: Splits, recipe: str, statistics: ImageStatistics) -> Any:
+def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatistics) -> Any:
     """The VGG space for these images."""
     from space.hypermodel import VGGHyperModel
 
-    return VGGHyperModel(
-        splits.image_shape, splits.num_classes, recipe=RECIPES[recipe], statistics=statistics
-    )
+    return VGGHyperModel(splits.image_shape, splits.num_classes, recipe=recipe, statistics=statistics)
 
 
-def measure(hypermodel: Any, values: Mapping[str, Any]) -> Measured:
-    """What the network with these values costs, unbuilt; unknown where the space has no `Architecture`."""
+def measure(hypermodel: Any, values: Mapping[str, Any], *, count_params: bool = False) -> Measured:
+    """What the network with these values costs.
+
+    Args:
+        hypermodel: One with a method `architecture` is asked, and nothing is built.
+        values: Of the network.
+        count_params: Without `architecture` a model is built, counted and discarded; otherwise nothing
+            is known of it.
+    """
     import keras_tuner
 
     from archsearch.tuner import Measured
 
-    if not hasattr(hypermodel, "architecture"):
-        return Measured(None, None, None)
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values)
+    if not hasattr(hypermodel, "architecture"):
+        return Measured(None, None, _count_params(hypermodel, hp) if count_params else None)
     architecture = hypermodel.architecture(hp)
     return Measured(
         architecture=architecture,
         macs=architecture.macs(hypermodel.image_shape),
         params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
     )
+
+
+def _count_params(hypermodel: Any, hp: Any) -> int:
+    import keras
+
+    params = int(hypermodel.build(hp).count_params())
+    keras.backend.clear_session()
+    return params
 
 
 def admits(measured: Measured, plan: Plan) -> bool:

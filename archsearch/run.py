@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import trials as trial_log
 from archsearch.errors import UserError
+from archsearch.fitting import RESERVE
 from archsearch.plan import Plan
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
@@ -76,6 +77,16 @@ class Run:
     def seconds(self) -> float:
         """Wall-clock of the search so far."""
         return max((record.elapsed_seconds for record in self.trials), default=0.0)
+
+    @property
+    def seconds_for_another_iteration(self) -> float:
+        """The time limit under which the search would go on: for brackets left out, or for another pass."""
+        brackets = self.plan.brackets
+        started = {record.place[:2] for record in self.trials if record.place is not None}
+        left_out = [each for each in brackets if (each.iteration, each.number) not in started]
+        more = left_out or brackets[: len(brackets) // self.plan.iterations]
+        expected = sum(self.plan.bracket_seconds(bracket) for bracket in more)
+        return max(self.seconds, 0.0 if left_out else self.plan.seconds) + expected / (1 - RESERVE)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row a trial; hyperparameters in columns of their own, empty where inactive.

@@ -15,10 +15,10 @@ from typing import Any
 import filelock
 
 from archsearch.errors import UserError
-from archsearch.trials import TrialRecord
+from archsearch.trials import TrialRecord, finite
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""Names that are a folder on every system and cannot leave the logs folder."""
+"""Names that cannot leave the logs folder; Windows reserves a few more, such as NUL."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """JSON that a person can read, atomically."""
-    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+    """JSON that a person can read, atomically; a value that is not finite becomes null."""
+    write_atomically(path, (json.dumps(finite(data), indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ RECORDED_VARIABLES = (
 
 
 def num_cores() -> int:
-    """Cores this process may use, which in a container or under `taskset` are fewer than the machine has."""
+    """Cores this process may use: under `taskset` fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from archsearch.tuner import RunTrial
 
-VALIDATION_SHARE = 0.1
-
 
 def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str, Any]) -> Plan:
     """What `search` would do, without TensorFlow: nothing is measured, written or downloaded.
@@ -51,11 +49,11 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         return _continued_plan(stored, continued(stored["settings"], given), given)
     settings = resolve(given)
     known = facts(data if data is not None else settings.dataset)
-    num_validation = round(VALIDATION_SHARE * known.num_train)
+    num_train, num_validation = known.split_sizes()
     return fitting.fit(
         settings,
         population=family_population(known.image_shape, known.num_classes, settings=settings),
-        num_train=known.num_train - num_validation,
+        num_train=num_train,
         num_validation=num_validation,
         speed=Speed(**read_json(folder.speed)) if folder.speed.exists() else estimate_speed(),
     )
@@ -83,6 +81,15 @@ def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: 
             plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
         plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
     return plan
+
+
+def _check_same_recipe(stored: Mapping[str, Any] | None, problem: Problem) -> None:
+    """Refuses to mix in one log what another recipe, or another version of ours, trained."""
+    if stored is not None and stored["recipe"] != problem.recipe:
+        raise UserError(
+            f"This run was trained with another recipe: {stored['recipe']}, now {problem.recipe}. "
+            "Choose another --run, or start over with --overwrite."
+        )
 
 
 @dataclass(frozen=True)
@@ -120,12 +127,14 @@ class Search:
             self._check_same(stored, splits)
             runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
             problem = problem_of(settings, splits, self.hypermodel)
+            _check_same_recipe(stored, problem)
+            notes = list(splits.notes)
             if stored is None:
-                plan = self._new_plan(settings, problem)
+                plan = self._new_plan(settings, problem, notes, start)
             else:
                 plan = _continued_plan(stored, settings, self.given)
             self._begin(stored, settings, splits, problem, plan)
-            self._run(problem, settings, plan, splits, start)
+            self._run(problem, settings, plan, notes, start)
             write_json(self.folder.settings, {**read_json(self.folder.settings), "finished": True})
         return Run(self.folder)
 
@@ -136,6 +145,8 @@ class Search:
 
     def _load(self, settings: SearchSettings) -> Splits:
         data = self.data if self.data is not None else settings.dataset
+        if isinstance(data, str) and data == "arrays":
+            raise UserError("This run was searched on arrays: call archsearch.search(data=...) with them.")
         return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
 
     def _check_same(self, stored: Mapping[str, Any] | None, splits: Splits) -> None:
@@ -151,20 +162,25 @@ class Search:
             given = hypermodel_name(self.hypermodel)
             raise UserError(f"This run searches {stored['hypermodel']}, not {given}. Choose another --run.")
 
-    def _new_plan(self, settings: SearchSettings, problem: Problem) -> Plan:
+    def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
         from archsearch.speed import measure_speed
 
+        speed = estimate_speed()
         if self.run_trial is None:
             values, macs = problem.measured_network(settings)
-            speed = measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
-        else:
-            speed = estimate_speed()
+            try:
+                speed = measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
+            except Exception as error:  # the same network as a trial would be a FAILED one, not the end
+                notes.append(
+                    f"The speed is estimated, for measuring it failed: {type(error).__name__}: {error}"
+                )
         return fitting.fit(
             settings,
             population=problem.population,
             num_train=len(problem.data.train),
             num_validation=len(problem.data.validation or ()),
             speed=speed,
+            spent_seconds=time.time() - start,
         )
 
     def _begin(
@@ -193,7 +209,7 @@ class Search:
         write_json(self.folder.speed, dataclasses.asdict(plan.speed))
 
     def _run(
-        self, problem: Problem, settings: SearchSettings, plan: Plan, splits: Splits, start: float
+        self, problem: Problem, settings: SearchSettings, plan: Plan, notes: list[str], start: float
     ) -> None:
         import keras_tuner
 
@@ -224,7 +240,10 @@ class Search:
             folder=self.folder,
             plan=plan,
             data=dataclasses.replace(
-                problem.data, train=subset(problem.data.train, plan.images_per_epoch, settings.seed)
+                problem.data,
+                train=subset(
+                    problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache
+                ),
             ),
             measure=problem.measure,
             deadline=None if settings.max_seconds is None else start + settings.max_seconds - spent,
@@ -238,5 +257,5 @@ class Search:
             for callback in callbacks:
                 ends.callback(callback.on_search_end)
                 elapsed = spent + time.time() - start
-                callback.on_search_begin(settings, plan, records, notes=splits.notes, spent_seconds=elapsed)
+                callback.on_search_begin(settings, plan, records, notes=notes, spent_seconds=elapsed)
             tuner.search()

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
 DEFAULT_SECONDS = 30 * 60.0
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-COUNTS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
+COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def parse_time(text: str) -> float:
@@ -47,7 +48,8 @@ def parse_count(text: str) -> int:
         UserError: The text is none of these, or below 1.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)", text.lower())
-    number = float(match[1]) * COUNTS[match[2]] if match else 0.0
+    # Exactly: in floating point 4.1 times a million is no whole number.
+    number = Decimal(match[1]) * COUNTS[match[2]] if match else Decimal(0)
     if number < 1 or number != int(number):
         raise UserError(f"A number is written like 8000000, 8M or 300k, and whole; got {text!r}.")
     return int(number)
@@ -63,7 +65,8 @@ class SearchSettings:
     recipe: str = "modern"
     objective: str = "val_accuracy"
     max_seconds: float | None = DEFAULT_SECONDS
-    """Wall-clock of the whole search, over all its sessions; `None`: no limit."""
+    """Wall-clock of the whole search, over all its sessions; `None`: no limit. What a session spent after the
+    last trial it finished is not counted."""
     max_epochs: int | None = None
     factor: int = 3
     iterations: int | None = None
@@ -76,7 +79,7 @@ class SearchSettings:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         _one_of("the objective", self.objective, OBJECTIVES)
-        _at_least("--seed", self.seed, 0)
+        check_seed(self.seed)
         _at_least("--factor", self.factor, 2)
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
@@ -101,6 +104,17 @@ def _one_of(flag: str, value: str, allowed: Any) -> None:
 def _at_least(flag: str, value: int | None, lowest: int) -> None:
     if value is not None and (not isinstance(value, int) or value < lowest):
         raise UserError(f"{flag} must be a whole number, at least {lowest}; got {value!r}.")
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuses what is no seed for NumPy and Keras.
+
+    Raises:
+        UserError: It is negative, or has more than 32 bits.
+    """
+    _at_least("--seed", seed, 0)
+    if seed is not None and seed >= 2**32:
+        raise UserError(f"--seed must be below {2**32}, got {seed}.")
 
 
 def resolve(given: Mapping[str, Any]) -> SearchSettings:

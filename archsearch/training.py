@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -53,8 +52,6 @@ class TrialTask:
     seed: int
     deadline: float | None = None
     """Seconds since the epoch, as `time.time()`; the trial stops there as TIMED_OUT."""
-    resume_folder: Path | None = None
-    """Where a later session may find the training half done; nothing is kept without."""
 
 
 @dataclass(frozen=True)

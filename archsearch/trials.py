@@ -111,7 +111,7 @@ class TrialRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold; a value that is not finite becomes `None`."""
-        plain: dict[str, Any] = _finite(dataclasses.asdict(self))
+        plain: dict[str, Any] = finite(dataclasses.asdict(self))
         return plain
 
     def to_json(self) -> str:
@@ -119,14 +119,14 @@ class TrialRecord:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same data with NaN and infinities as `None`, so that the file stays JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -191,6 +191,12 @@ def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
     return None
 
 
+def baseline_label(record: TrialRecord) -> str:
+    """What the baseline is called where there is little room; a narrowed one says so."""
+    width = record.hyperparameters.get("width", 1.0) if record.architecture is not None else 1.0
+    return "baseline" if width == 1.0 else f"baseline at width {width:.2f}"
+
+
 @dataclass(frozen=True)
 class Lift:
     """How much the incumbent gained over the baseline in the search, on one validation split."""
@@ -222,6 +228,8 @@ def lift(best: TrialRecord | None, base: TrialRecord | None, num_images: int) ->
     """
     if best is None or base is None or best.epochs != base.epochs:
         return None
-    p, q = (record.curve[-1]["val_accuracy"] for record in (best, base))
+    p, q = (record.curve[-1].get("val_accuracy") if record.curve else None for record in (best, base))
+    if p is None or q is None:  # a hypermodel of the user's own may not measure it
+        return None
     error = math.sqrt((p * (1 - p) + q * (1 - q)) / num_images)
     return Lift(points=100 * (p - q), standard_error=100 * error, num_images=num_images)

@@ -5,6 +5,7 @@ Only the executor knows where a trial runs; this process owns all state on disk.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from archsearch.callbacks import SearchCallback
 from archsearch.oracle import Assignment, HyperbandOracle, structure_values
-from archsearch.plan import Plan
+from archsearch.plan import Bracket, Plan
 from archsearch.run_folder import RunFolder
 from archsearch.training import OnEpoch, TrainingData, TrialResult, TrialTask
 from archsearch.trials import Role, Status, TrialRecord
@@ -100,20 +101,25 @@ class HyperbandTuner(BaseTuner):
         self.callbacks: Sequence[SearchCallback] = tuple(callbacks)
         self._run = run
         self._begin = time.time() - spent_seconds
+        self._requests = itertools.count()
         self._expected_seconds = 0.0
         self._actual_seconds = 0.0
 
     def save(self) -> None:
         """Nothing: `trials.jsonl` is the only truth."""
 
-    def search(self, executor: Executor | None = None) -> None:
-        """Runs trials until the oracle has none left or the time is used up."""
+    def search(self, executor: Executor | None = None, *, num_workers: int = 1) -> None:
+        """Runs trials until the oracle has none left or the time is used up.
+
+        Args:
+            executor: Where trials run; in this process, one after the other, by default.
+            num_workers: Trials it runs at a time.
+        """
         executor = executor or InlineExecutor()
         running: dict[Future[TrialResult], Trial] = {}
         while True:
-            trial = self._next_trial() if not running else None
-            if trial is not None:
-                running[executor.submit(self._train, trial)] = trial
+            while len(running) < num_workers and (trial := self._next_trial()) is not None:
+                running[executor.submit(self._run, self._task(trial), self._on_epoch(trial))] = trial
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -125,7 +131,8 @@ class HyperbandTuner(BaseTuner):
     def _next_trial(self) -> Trial | None:
         """The next trial that is worth starting; brackets for which time is too short are dropped first."""
         while True:
-            trial = self.oracle.create_trial(self.tuner_id)
+            # Keras Tuner gives a tuner that asks again its running trial: each asks under another name.
+            trial = self.oracle.create_trial(f"{self.tuner_id}-{next(self._requests)}")
             if trial.status != TrialStatus.RUNNING:
                 return None
             assignment = self.oracle.assignments[trial.trial_id]
@@ -148,7 +155,9 @@ class HyperbandTuner(BaseTuner):
         bracket = assignment.bracket
         if bracket is None:
             return None
-        if not self._is_started(assignment):
+        # Half of a ladder is of no use; of a bracket without promotions every trial is.
+        whole = len(bracket.rungs) > 1 and not self._is_last_chance(bracket)
+        if whole and not self._is_started(assignment):
             expected = self._pace * self.plan.bracket_seconds(bracket)
             if expected > HOPELESS * left:
                 return (
@@ -166,6 +175,11 @@ class HyperbandTuner(BaseTuner):
         bracket = assignment.bracket
         others = (other for other in self.oracle.assignments.values() if other is not assignment)
         return any(other.bracket is bracket for other in others)
+
+    def _is_last_chance(self, bracket: Bracket) -> bool:
+        """Whether no other bracket was or could be started: then some of its trials are better than none."""
+        others = (ladder.bracket for ladder in self.oracle.ladders if ladder.bracket is not bracket)
+        return all(other.name in self.oracle.dropped for other in others)
 
     def _drop(self, assignment: Assignment) -> bool:
         """Leaves the bracket out if nothing of it was run; False if it was, so that the search ends here."""
@@ -185,12 +199,13 @@ class HyperbandTuner(BaseTuner):
 
     # A trial.
 
-    def _train(self, trial: Trial) -> TrialResult:
+    def _task(self, trial: Trial) -> TrialTask:
+        """What the trial is to a worker; the callbacks are told that it starts."""
         assignment = self.oracle.assignments[trial.trial_id]
         text = self.measure(dict(assignment.values)).text
         for callback in self.callbacks:
             callback.on_trial_begin(assignment, text)
-        task = TrialTask(
+        return TrialTask(
             trial_id=assignment.trial_id,
             values=structure_values(assignment.values),
             hypermodel=self.hypermodel,
@@ -200,11 +215,14 @@ class HyperbandTuner(BaseTuner):
             deadline=self.deadline,
         )
 
+    def _on_epoch(self, trial: Trial) -> OnEpoch:
+        assignment = self.oracle.assignments[trial.trial_id]
+
         def on_epoch(epoch: int, values: dict[str, float]) -> None:
             for callback in self.callbacks:
                 callback.on_epoch_end(assignment, epoch + 1, values)
 
-        return self._run(task, on_epoch)
+        return on_epoch
 
     # After a trial.
 

@@ -108,10 +108,8 @@ def run_plain(steps: int) -> float:
 SIDES = {"project": run_project, "plain": run_plain}
 
 
-def measure(side: str, steps: int) -> float:
-    """One side in a process of its own, with the environment as it is."""
-    root = Path(__file__).resolve().parent.parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+def measure(side: str, steps: int, environment: dict[str, str]) -> float:
+    """One side in a process of its own."""
     command = [sys.executable, __file__, "--side", side, "--steps", str(steps)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     if ran.returncode:
@@ -131,6 +129,11 @@ def main() -> None:
     if flags.side:
         print(SIDES[flags.side](flags.steps))
         return
+    root = Path(__file__).resolve().parent.parent
+    # Taken before this process sets TensorFlow up, or the plain side would inherit our settings.
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")])
+    sys.path.insert(0, str(root))
     from archsearch import runtime
 
     machine, versions = runtime.machine(), runtime.versions()
@@ -139,7 +142,7 @@ def main() -> None:
     )
     ratios, rates = [], []
     for number in range(1, flags.rounds + 1):
-        rate = {side: measure(side, flags.steps) for side in SIDES}
+        rate = {side: measure(side, flags.steps, environment) for side in SIDES}
         ratios.append(rate["project"] / rate["plain"])
         rates.append(rate)
         print(

@@ -12,6 +12,7 @@ from PIL import Image
 from archsearch.dataset import (
     Images,
     ImageStatistics,
+    facts,
     image_statistics,
     load,
     num_identical,
@@ -128,6 +129,62 @@ def test_one_pixel_one_label_or_the_shape_changes_the_hash():
     assert len({load((pair, None), seed=0).content_hash for pair in data}) == 4
 
 
+def test_without_a_validation_part_the_hash_is_the_one_that_runs_have_stored():
+    x = np.arange(256).astype(np.uint8).reshape(4, 8, 8)
+    assert load(((x, [0, 1, 0, 1]), None), seed=0).content_hash == "878ac87e39e278b8c9ce9e7f228eefb7"
+
+
+def test_a_validation_part_of_the_data_is_in_the_hash(tmp_path):
+    (x, y), (x_val, y_val) = arrays([6, 6]), arrays([1, 2])
+    pixel, label = x_val.copy(), y_val.copy()
+    pixel[1, 2, 3] ^= 1
+    label[0] = 1
+    hashes = {load(((x, y), None), seed=0).content_hash}
+    for name, pair in {"a": (x_val, y_val), "b": (pixel, y_val), "c": (x_val, label)}.items():
+        np.savez(tmp_path / f"{name}.npz", x_train=x, y_train=y, x_val=pair[0], y_val=pair[1])
+        hashes.add(load(tmp_path / f"{name}.npz", seed=0).content_hash)
+    assert len(hashes) == 4
+
+
+def test_whether_there_is_a_test_part_is_known_without_reading_it(tmp_path):
+    pair = arrays([5, 5])
+    assert load((pair, arrays([1, 1])), seed=0).has_test
+    assert not load((pair, None), seed=0).has_test
+    image_folder(tmp_path / "train", [4, 4])
+    assert load(tmp_path, seed=0, image_size=(16, 16), cache=tmp_path / ".cache").has_test
+    assert len(list((tmp_path / ".cache").glob("images-*.npy"))) == 1  # the training part alone
+
+
+@pytest.mark.parametrize("counts", [[40, 20, 9, 2, 1], [15, 25, 35], [100, 14, 16, 5]])
+def test_the_split_sizes_of_the_facts_are_those_of_the_load(tmp_path, counts):
+    x, y = arrays(counts)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    image_folder(tmp_path / "folder", counts)
+    for data in (((x, y), None), tmp_path / "d.npz", tmp_path / "folder"):
+        splits = load(data, seed=0)
+        assert facts(data).split_sizes() == (len(splits.train), len(splits.validation))
+
+
+def test_the_split_sizes_of_a_validation_part_of_the_data_are_its_own(tmp_path):
+    (x, y), (x_val, y_val) = arrays([6, 6]), arrays([1, 2])
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_val=x_val, y_val=y_val)
+    image_folder(tmp_path / "folder" / "train", [8, 5])
+    image_folder(tmp_path / "folder" / "val", [2, 2])
+    image_folder(tmp_path / "folder" / "test", [1, 1])
+    assert facts(tmp_path / "d.npz").split_sizes() == (12, 3)
+    assert facts(tmp_path / "folder").split_sizes() == (13, 4)
+
+
+def test_the_split_sizes_of_names_are_known_beforehand():
+    splits = load("digits", seed=0)
+    assert facts("digits").split_sizes() == (len(splits.train), len(splits.validation))
+    assert facts("cifar10").split_sizes() == (45_000, 5_000)
+    assert facts("cifar100").split_sizes() == (45_000, 5_000)
+    # A tenth of 5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851 and 5949, each rounded.
+    assert sum([592, 674, 596, 613, 584, 542, 592, 626, 585, 595]) == 5999
+    assert facts("mnist").split_sizes() == (54_001, 5_999)
+
+
 def test_splits_can_be_sent_to_another_process():
     splits = pickle.loads(pickle.dumps(load((arrays([5, 5]), arrays([1, 1])), seed=0)))
     assert splits.read_test().y.tolist() == [0, 1]
@@ -208,9 +265,8 @@ def test_statistics_over_many_chunks_are_those_of_all_at_once():
     assert statistics.std == pytest.approx(x.std(axis=(0, 1, 2)), rel=1e-9)
 
 
-def test_statistics_survive_json():
+def test_statistics_are_lists_in_json():
     statistics = ImageStatistics(mean=(1.5,), std=(0.1,))
-    assert ImageStatistics.from_json(statistics.to_json()) == statistics
     assert statistics.to_json() == {"mean": [1.5], "std": [0.1]}
 
 
@@ -238,6 +294,29 @@ def test_a_subset_as_large_as_the_whole_is_the_whole():
     images = Images(*arrays([3, 3]))
     assert subset(images, 6, seed=0) is images
     assert subset(images, 99, seed=0) is images
+
+
+def test_a_subset_of_a_memory_map_is_another_one_with_the_same_images(tmp_path):
+    x, y = arrays([60, 40])
+    np.save(tmp_path / "x.npy", x)
+    images = Images(np.load(tmp_path / "x.npy", mmap_mode="r"), y)
+    in_memory = subset(Images(x, y), 20, seed=1)
+    for cache in (tmp_path / "cache", tmp_path / "cache", None):
+        part = subset(images, 20, seed=1, cache=cache)
+        assert isinstance(part.x, np.memmap)
+        assert np.array_equal(part.x, in_memory.x)
+        assert np.array_equal(part.y, in_memory.y)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert not isinstance(in_memory.x, np.memmap)
+
+
+def test_subsets_of_other_memory_maps_are_kept_apart(tmp_path):
+    x, y = arrays([6, 4])
+    for number in (0, 1):
+        np.save(tmp_path / "x.npy", x ^ number)
+        images = Images(np.load(tmp_path / "x.npy", mmap_mode="r"), y)
+        subset(images, 5, seed=1, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_a_subset_of_nothing_is_refused():

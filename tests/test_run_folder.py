@@ -78,7 +78,12 @@ def test_json_comes_back_the_same(tmp_path: Path) -> None:
     assert files(tmp_path) == {"deep/er/file.json"}
 
 
-@pytest.mark.parametrize("bad", [{"a": {1, 2}}, {"a": float("nan")}, {"a": b"bytes"}])
+def test_a_value_that_is_not_finite_is_written_as_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "file.json", {"a": [float("nan"), float("inf"), 1.5]})
+    assert read_json(tmp_path / "file.json") == {"a": [None, None, 1.5]}
+
+
+@pytest.mark.parametrize("bad", [{"a": {1, 2}}, {"a": b"bytes"}])
 def test_data_that_json_cannot_hold_leaves_the_old_file(tmp_path: Path, bad: dict[str, Any]) -> None:
     path = tmp_path / "file.json"
     write_json(path, {"old": 1})

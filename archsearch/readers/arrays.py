@@ -19,7 +19,7 @@ from archsearch.readers.checks import (
     numbered,
     pixel_scale,
 )
-from archsearch.readers.source import Facts, Source, no_test_part
+from archsearch.readers.source import Facts, Source, class_counts, no_test_part
 
 _TRAIN, _TEST = "The training part", "The test part"
 
@@ -32,8 +32,17 @@ def read_arrays(data: object) -> Source:
     read_test = partial(no_test_part, "This data set")
     if test is not None:
         check_same_shape(test[0].shape, train.image_shape, _TEST)
+        labels_of(test[1], num_images=len(test[0]), where=_TEST)
         read_test = partial(images_of, *test, scale=scale, where=_TEST)
-    return Source(train, None, numbered(num_classes), read_test, None, conversion_note(x, scale))
+    return Source(
+        train=train,
+        validation=None,
+        class_names=numbered(num_classes),
+        read_test=read_test,
+        has_test=test is not None,
+        flip_default=None,
+        notes=conversion_note(x, scale),
+    )
 
 
 def array_facts(data: object) -> Facts:
@@ -41,7 +50,7 @@ def array_facts(data: object) -> Facts:
     (x, y), _ = _pairs(data)
     image_shape = image_shape_of(x.shape, _TRAIN)
     labels = labels_of(y, num_images=len(x), where=_TRAIN)
-    return Facts(len(x), image_shape, num_classes_of(labels, (), _TRAIN))
+    return Facts(class_counts(labels, num_classes_of(labels, (), _TRAIN)), image_shape)
 
 
 def _pairs(data: object) -> tuple[tuple[Array, Array], tuple[Array, Array] | None]:

@@ -20,13 +20,16 @@ from archsearch.readers.stratified import stratified_part
 class BuiltIn:
     """What is known of a data set before it is loaded."""
 
-    num_train: int
+    class_counts: tuple[int, ...]
+    """Training images of each class."""
     image_shape: Shape
     class_names: tuple[str, ...]
     flip: bool
 
 
 _DIGITS = tuple("0123456789")
+_DIGITS_COUNTS = (142, 146, 142, 146, 145, 146, 145, 143, 139, 144)
+_MNIST_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _CIFAR100 = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
@@ -40,23 +43,30 @@ _CIFAR100 = """
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 
 BUILT_IN = {
-    "cifar10": BuiltIn(50_000, (32, 32, 3), tuple(_CIFAR10.split()), flip=True),
-    "cifar100": BuiltIn(50_000, (32, 32, 3), tuple(_CIFAR100.split()), flip=True),
-    "mnist": BuiltIn(60_000, (28, 28, 1), _DIGITS, flip=False),
-    "fashion_mnist": BuiltIn(60_000, (28, 28, 1), tuple(_FASHION.split(",")), flip=True),
-    "digits": BuiltIn(1_438, (32, 32, 1), _DIGITS, flip=False),
+    "cifar10": BuiltIn((5000,) * 10, (32, 32, 3), tuple(_CIFAR10.split()), flip=True),
+    "cifar100": BuiltIn((500,) * 100, (32, 32, 3), tuple(_CIFAR100.split()), flip=True),
+    "mnist": BuiltIn(_MNIST_COUNTS, (28, 28, 1), _DIGITS, flip=False),
+    "fashion_mnist": BuiltIn((6000,) * 10, (28, 28, 1), tuple(_FASHION.split(",")), flip=True),
+    "digits": BuiltIn(_DIGITS_COUNTS, (32, 32, 1), _DIGITS, flip=False),
 }
 
 
 def read_built_in(name: str) -> Source:
     known = BUILT_IN[name]
     read = _read_digits if name == "digits" else partial(_read_keras, name)
-    return Source(read(test=False), None, known.class_names, partial(read, test=True), known.flip)
+    return Source(
+        train=read(test=False),
+        validation=None,
+        class_names=known.class_names,
+        read_test=partial(read, test=True),
+        has_test=True,
+        flip_default=known.flip,
+    )
 
 
 def built_in_facts(name: str) -> Facts:
     known = BUILT_IN[name]
-    return Facts(known.num_train, known.image_shape, len(known.class_names))
+    return Facts(known.class_counts, known.image_shape)
 
 
 def _read_digits(*, test: bool) -> Images:

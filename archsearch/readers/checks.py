@@ -50,16 +50,20 @@ def check_same_shape(shape: tuple[int, ...], expected: Shape, where: str) -> Non
 
 def labels_of(y: Array, *, num_images: int, where: str) -> NDArray[np.int64]:
     """Labels of (n,) or (n, 1) whole numbers as (n,) int64."""
-    num_labels = len(np.atleast_1d(y))
+    check_labels(y.shape, y.dtype, num_images=num_images, where=where)
+    return y.reshape(num_images).astype(np.int64)
+
+
+def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], *, num_images: int, where: str) -> None:
+    """Refuses an array of this shape and type unless it can hold one class number an image."""
+    num_labels = shape[0] if shape else 1
     if num_labels != num_images:
         raise UserError(f"{where} has {num_images} images but {num_labels} labels.")
-    column = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if column.ndim != 1 or column.dtype.kind not in "iu":
+    if shape not in ((num_images,), (num_images, 1)) or dtype.kind not in "iu":
         raise UserError(
-            f"{where}: labels must be one whole class number an image, got the shape {y.shape} of {y.dtype}; "
+            f"{where}: labels must be one whole class number an image, got the shape {shape} of {dtype}; "
             "one-hot labels become numbers with `y.argmax(axis=1)`."
         )
-    return column.astype(np.int64)
 
 
 def num_classes_of(y: NDArray[np.int64], class_names: tuple[str, ...], where: str) -> int:
@@ -94,11 +98,16 @@ def conversion_note(x: Array, scale: float) -> tuple[str, ...]:
     return (f"Pixels were converted from {x.dtype} on 0 to {255 / scale:g} to uint8 on 0 to 255.",)
 
 
+def check_pixels(dtype: np.dtype[Any], where: str) -> None:
+    """Refuses an array of this type unless it can hold pixels."""
+    if dtype.kind not in "buif":
+        raise UserError(f"{where}: pixels must be numbers, got {dtype}.")
+
+
 def _to_uint8(x: Array, *, scale: float, where: str) -> NDArray[np.uint8]:
     if x.dtype == np.uint8:
         return x
-    if x.dtype.kind not in "buif":
-        raise UserError(f"{where}: pixels must be numbers, got {x.dtype}.")
+    check_pixels(x.dtype, where)
     pixels = np.empty(x.shape, np.uint8)
     for chunk in chunks(x):
         values = x[chunk].astype(np.float64) * scale

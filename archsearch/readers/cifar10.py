@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tarfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from archsearch.readers.checks import brief, images_of, num_classes_of
 from archsearch.readers.source import Images, Source
 
 _TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_TEST_BATCH = "test_batch"
 _META = "batches.meta"
 _LARGEST_BATCH = 64 * 2**20  # bytes; an official one has 31 million
 _MOST_MEMBERS = (
@@ -34,7 +36,14 @@ def read_cifar10(path: Path) -> Source:
     train = _read_part(path, _TRAIN_BATCHES)
     names = _class_names(path)
     num_classes_of(train.y, names, f"The training part of {path}")
-    return Source(train, None, names, partial(_read_part, path, ("test_batch",)), BUILT_IN["cifar10"].flip)
+    return Source(
+        train=train,
+        validation=None,
+        class_names=names,
+        read_test=partial(_read_part, path, (_TEST_BATCH,)),
+        has_test=_has_file(path, _TEST_BATCH),
+        flip_default=BUILT_IN["cifar10"].flip,
+    )
 
 
 def _read_part(path: Path, batches: tuple[str, ...]) -> Images:
@@ -77,20 +86,40 @@ def _files(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files}
 
 
+def _has_file(path: Path, name: str) -> bool:
+    if path.is_dir():
+        return (path / name).is_file()
+    with _opened(path) as archive:
+        return any(member_name == name for member_name, _ in _regular_files(archive))
+
+
 def _members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
     """By base name. Nothing is extracted: a member's path can do no harm, and a link is not followed."""
     found = {}
+    with _opened(path) as archive:
+        for name, member in _regular_files(archive):
+            content = archive.extractfile(member) if name in wanted else None
+            if content:
+                _check_size(member.size, path / name)
+                found[name] = content.read()
+    return found
+
+
+def _regular_files(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """By base name, in the order of the archive, as far as it is looked at."""
+    for member in itertools.islice(archive, _MOST_MEMBERS):
+        if member.isreg():
+            yield PurePosixPath(member.name).name, member
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """The archive; whatever is wrong with it inside the block becomes a sentence."""
     try:
         with tarfile.open(path, "r:" if path.suffix == ".tar" else "r:gz") as archive:
-            for member in itertools.islice(archive, _MOST_MEMBERS):
-                name = PurePosixPath(member.name).name
-                content = archive.extractfile(member) if member.isreg() and name in wanted else None
-                if content:
-                    _check_size(member.size, path / name)
-                    found[name] = content.read()
+            yield archive
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} cannot be read as a tar archive: {brief(error)}.") from error
-    return found
 
 
 def _check_size(size: int, path: Path) -> None:

@@ -17,7 +17,7 @@ from archsearch.readers.checks import num_classes_of
 from archsearch.readers.folder_listing import FolderListing, Listing, list_folder
 from archsearch.readers.memory_map import copy_rows, temporary_folder, write_array
 from archsearch.readers.pictures import decode, map_quietly, upright_size
-from archsearch.readers.source import Facts, Images, Source
+from archsearch.readers.source import Facts, Images, Source, class_counts
 from archsearch.run_folder import read_json, write_json
 
 LARGEST_DEFAULT = 64
@@ -37,16 +37,26 @@ def read_folder(root: Path, *, image_size: tuple[int, int] | None, cache: Path |
     if folder.validation.files:
         validation, more_broken = _read_part(folder, folder.validation, size=size, cache=cache)
         broken += more_broken
-    notes = (*folder.notes, *_broken_note(broken))
-    read_test = partial(_read_test, folder, size, cache)
-    return Source(train, validation, folder.class_names, read_test, None, notes)
+    return Source(
+        train=train,
+        validation=validation,
+        class_names=folder.class_names,
+        read_test=partial(_read_test, folder, size, cache),
+        has_test=bool(folder.test.files),
+        flip_default=None,
+        notes=(*folder.notes, *_broken_note(broken)),
+    )
 
 
 def folder_facts(root: Path, image_size: tuple[int, int] | None) -> Facts:
     """From names and headers; broken images are counted in."""
     folder = list_folder(root)
     size = image_size or median_size(folder.train.files)
-    return Facts(len(folder.train.files), (*size, 3), len(folder.class_names))
+    return Facts(
+        class_counts=class_counts(np.array(folder.train.labels, np.int64), len(folder.class_names)),
+        image_shape=(*size, 3),
+        num_validation=len(folder.validation.files) or None,
+    )
 
 
 def median_size(files: Sequence[Path]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,6 +17,8 @@ from numpy.lib import format as npy
 from archsearch.errors import UserError
 from archsearch.readers.checks import (
     brief,
+    check_labels,
+    check_pixels,
     check_same_shape,
     conversion_note,
     image_shape_of,
@@ -26,7 +28,7 @@ from archsearch.readers.checks import (
     numbered,
     pixel_scale,
 )
-from archsearch.readers.source import Facts, Images, Source, no_test_part
+from archsearch.readers.source import Facts, Images, Shape, Source, class_counts, no_test_part
 
 _PAIRS = tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test"))
 _NAMES = "class_names"
@@ -45,35 +47,49 @@ _DAMAGED = (
 """What zipfile, zlib and NumPy raise on damaged bytes."""
 
 
+class _Header(NamedTuple):
+    """What an array is, without its values."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 def read_npz(path: Path) -> Source:
     where = f"The training part of {path}"
     with _open(path) as archive:
-        shapes = _shapes(archive, path)
-        image_shape = image_shape_of(shapes["x_train"], where)
-        for part in ("val", "test"):
-            if f"x_{part}" in shapes:
-                check_same_shape(shapes[f"x_{part}"], image_shape, f"The {part} part of {path}")
+        headers = _headers(archive, path)
+        _image_shape(headers, path)
         x = archive["x_train"]
         scale = pixel_scale(x)
         train = images_of(x, archive["y_train"], scale=scale, where=where)
         names = _class_names(archive)
     num_classes = num_classes_of(train.y, names, where)
-    validation = _read_part(path, "val", scale) if "x_val" in shapes else None
+    validation = _read_part(path, "val", scale) if "x_val" in headers else None
     read_test = partial(no_test_part, str(path))
-    if "x_test" in shapes:
+    has_test = "x_test" in headers
+    if has_test:
         read_test = partial(_read_part, path, "test", scale)
-    class_names = names or numbered(num_classes)
-    return Source(train, validation, class_names, read_test, None, conversion_note(x, scale))
+    return Source(
+        train=train,
+        validation=validation,
+        class_names=names or numbered(num_classes),
+        read_test=read_test,
+        has_test=has_test,
+        flip_default=None,
+        notes=conversion_note(x, scale),
+    )
 
 
 def npz_facts(path: Path) -> Facts:
     """Of the arrays only y_train and the class names are read."""
     where = f"The training part of {path}"
     with _open(path) as archive:
-        shape = _shapes(archive, path)["x_train"]
-        image_shape = image_shape_of(shape, where)
-        labels = labels_of(archive["y_train"], num_images=shape[0], where=where)
-        return Facts(shape[0], image_shape, num_classes_of(labels, _class_names(archive), where))
+        headers = _headers(archive, path)
+        image_shape = _image_shape(headers, path)
+        labels = labels_of(archive["y_train"], num_images=headers["x_train"].shape[0], where=where)
+        num_classes = num_classes_of(labels, _class_names(archive), where)
+    num_validation = headers["x_val"].shape[0] if "x_val" in headers else None
+    return Facts(class_counts(labels, num_classes), image_shape, num_validation)
 
 
 @contextlib.contextmanager
@@ -89,8 +105,20 @@ def _open(path: Path) -> Iterator[Any]:
         raise UserError(f"{path} cannot be read: {brief(error)}.") from error
 
 
-def _shapes(archive: Any, path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the arrays that count, by name, from their headers; no array is read."""
+def _image_shape(headers: dict[str, _Header], path: Path) -> Shape:
+    """That of the training part; the other parts are refused if their headers tell that they do not fit."""
+    image_shape = image_shape_of(headers["x_train"].shape, f"The training part of {path}")
+    for part in ("val", "test"):
+        if f"x_{part}" in headers:
+            where, x, y = f"The {part} part of {path}", headers[f"x_{part}"], headers[f"y_{part}"]
+            check_same_shape(x.shape, image_shape, where)
+            check_labels(*y, num_images=x.shape[0], where=where)
+            check_pixels(x.dtype, where)
+    return image_shape
+
+
+def _headers(archive: Any, path: Path) -> dict[str, _Header]:
+    """Those of the arrays that count, by name; no array is read."""
     keys = archive.files
     # A part is there if one of its two arrays is; the training part must be.
     expected = [key for x, y in _PAIRS if x == "x_train" or {x, y} & {*keys} for key in (x, y)]
@@ -100,17 +128,17 @@ def _shapes(archive: Any, path: Path) -> dict[str, tuple[int, ...]]:
             f"{path} has no {' and no '.join(missing)}: x_train, y_train, x_test and y_test are needed, "
             f"found {', '.join(sorted(keys)) or 'nothing'}."
         )
-    return {key: _shape(archive, key, path) for key in (*expected, _NAMES) if key in keys}
+    return {key: _header(archive, key, path) for key in (*expected, _NAMES) if key in keys}
 
 
-def _shape(archive: Any, key: str, path: Path) -> tuple[int, ...]:
+def _header(archive: Any, key: str, path: Path) -> _Header:
     with archive.zip.open(f"{key}.npy") as member:
         version = npy.read_magic(member)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read_header(member)
     if dtype.hasobject:
         raise UserError(f"{path} is refused: {key} holds Python objects, and loading those can run any code.")
-    return tuple(shape)
+    return _Header(tuple(shape), dtype)
 
 
 def _class_names(archive: Any) -> tuple[str, ...]:

@@ -8,17 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from archsearch.errors import UserError
 from archsearch.readers.arrays import array_facts, read_arrays
 from archsearch.readers.built_in import BUILT_IN, built_in_facts, read_built_in
 from archsearch.readers.cifar10 import is_cifar10_folder, read_cifar10
 from archsearch.readers.npz import npz_facts, read_npz
 from archsearch.readers.source import Facts, Images, Source
-
-SMALLEST_SIDE = 8
-"""Pixels; on fewer there is nothing for a convolution of 3x3 to find after one pooling."""
+from space.architecture import MIN_IMAGE_SIDE
 
 
 def name_of(data: object) -> str:
@@ -33,8 +29,6 @@ def open_source(data: object, *, image_size: tuple[int, int] | None, cache: Path
     _check_facts(source.facts, name)
     if source.validation is not None:
         _check_labels(source.validation, num_classes, f"{name}, validation part")
-    elif np.bincount(source.train.y).max() < 2:
-        raise UserError(f"{name} has one training image of each class, so none can be kept for validation.")
     return replace(source, read_test=partial(_checked_test, source.read_test, num_classes, name))
 
 
@@ -131,13 +125,14 @@ def _checked_test(read_test: Callable[[], Images], num_classes: int, name: str) 
 
 def _check_facts(found: Facts, name: str) -> None:
     height, width, _ = found.image_shape
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < MIN_IMAGE_SIDE:
         raise UserError(
-            f"{name}: images must have at least {SMALLEST_SIDE} pixels a side, got {height}x{width}; "
-            "--image-size makes them larger."
+            f"{name}: images must have at least {MIN_IMAGE_SIDE} pixels a side, got {height}x{width}."
         )
     if found.num_classes < 2:
         raise UserError(f"{name} has one class, at least two are needed.")
+    if found.num_validation is None and max(found.class_counts) < 2:
+        raise UserError(f"{name} has one training image of each class, so none can be kept for validation.")
 
 
 def _check_labels(images: Images, num_classes: int, where: str) -> None:

@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
+from archsearch.readers.stratified import part_size
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
+
+VALIDATION_FRACTION = 0.1
+"""Of each class, where the data bring no validation part."""
 
 CHUNK = 2**22
 """Values looked at together where a conversion needs more than a byte for each."""
@@ -36,10 +40,27 @@ class Images:
 class Facts:
     """What a plan needs to know of a data set."""
 
-    num_train: int
-    """Before the validation split; unreadable images of a folder are counted in."""
+    class_counts: tuple[int, ...]
+    """Training images before the validation split; unreadable ones of a folder are counted in."""
     image_shape: Shape
-    num_classes: int
+    num_validation: int | None = None
+    """Of the validation part that the data bring; None if one will be split off the training part."""
+
+    @property
+    def num_train(self) -> int:
+        """Before the validation split."""
+        return sum(self.class_counts)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_counts)
+
+    def split_sizes(self) -> tuple[int, int]:
+        """How many training and validation images `dataset.load` gives, unreadable ones counted in."""
+        if self.num_validation is not None:
+            return self.num_train, self.num_validation
+        num_validation = sum(part_size(count, fraction=VALIDATION_FRACTION) for count in self.class_counts)
+        return self.num_train - num_validation, num_validation
 
 
 @dataclass(frozen=True)
@@ -50,13 +71,24 @@ class Source:
     validation: Images | None
     class_names: tuple[str, ...]
     read_test: Callable[[], Images]
+    has_test: bool
+    """Whether there is a test part; if not, `read_test` refuses."""
     flip_default: bool | None
     """Whether flipped images are valid examples; None where nobody can know."""
     notes: tuple[str, ...] = ()
 
     @property
     def facts(self) -> Facts:
-        return Facts(len(self.train), self.train.image_shape, len(self.class_names))
+        return Facts(
+            class_counts=class_counts(self.train.y, len(self.class_names)),
+            image_shape=self.train.image_shape,
+            num_validation=None if self.validation is None else len(self.validation),
+        )
+
+
+def class_counts(y: NDArray[np.int64], num_classes: int) -> tuple[int, ...]:
+    """Images of each class."""
+    return tuple(np.bincount(y, minlength=num_classes).tolist())
 
 
 def no_test_part(name: str) -> Images:

@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def stratified_part(y: NDArray[np.int64], *, fraction: float, seed: int) -> NDArray[np.int64]:
-    """Sorted indices of a part to set aside: `fraction` of each class, at least one image, never all of them.
+def part_size(num_images: int, *, fraction: float) -> int:
+    """How many images of a class are set aside: `fraction` of them, at least one, never all of them."""
+    return max(0, min(max(1, round(fraction * num_images)), num_images - 1))
 
-    A class of one image gives none.
-    """
+
+def stratified_part(y: NDArray[np.int64], *, fraction: float, seed: int) -> NDArray[np.int64]:
+    """Sorted indices of a part to set aside: `part_size` images of each class; a class of one gives none."""
     random = np.random.default_rng(seed)
     chosen = [np.empty(0, np.int64)]
     for number in np.unique(y):
         members = random.permutation(np.flatnonzero(y == number))
-        size = min(max(1, round(fraction * len(members))), len(members) - 1)
-        chosen.append(members[:size])
+        chosen.append(members[: part_size(len(members), fraction=fraction)])
     return np.sort(np.concatenate(chosen))
 
 

@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from archsearch.run_folder import write_atomically
-from archsearch.trials import Status, TrialRecord
+from archsearch.trials import Status, TrialRecord, baseline_label
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 POINTS = (("#56B4E9", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#F0E442", "v"))
@@ -206,7 +206,12 @@ def search_history(
     end = max((record.elapsed_seconds / 60 for record in records), default=1.0)
     _scores(axes, records, direction=direction, end=end)
     if baseline is not None and baseline.score is not None:
-        axes.axhline(baseline.score, color="black", linestyle="--", label=f"baseline {baseline.score:.4f}")
+        axes.axhline(
+            baseline.score,
+            color="black",
+            linestyle="--",
+            label=f"{baseline_label(baseline)} {baseline.score:.4f}",
+        )
     axes.margins(y=0.12)
     _unscored(axes, records)
     better = "higher" if direction == "max" else "lower"

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.trials import Status, TrialRecord
+from archsearch.trials import Status, TrialRecord, baseline_label
 
 SECONDS_BETWEEN_LINES = 30.0
 """Of one long trial, where every line stays."""
@@ -136,7 +136,9 @@ class SearchProgress(_Display):
         """Prints the line of a finished trial; `best` and `baseline` are those known by now."""
         running = self._running.pop(record.trial_id, None)
         self._ended[_place(record)] = record.epochs
-        self._standing = _joined(_scored("best", best), _scored("baseline", baseline))
+        self._standing = _joined(
+            _scored("best", best), _scored(baseline_label(baseline) if baseline else "", baseline)
+        )
         number = self._done_trials + len(self._ended)
         start = f"[{number}/{max(number, self._total_trials)}] {record.trial_id}"
         result = _joined(start, _epochs(record.epochs), self._outcome(record))
@@ -252,7 +254,7 @@ def _joined(*parts: str) -> str:
 def _scored(word: str, record: TrialRecord | None) -> str:
     if record is None or record.score is None:
         return ""
-    name = "" if word == record.trial_id else f" ({record.trial_id})"
+    name = f" ({record.trial_id})" if word == "best" else ""
     return f"{word} {record.score:.4f}{name}"
 
 

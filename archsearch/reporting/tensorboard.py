@@ -104,13 +104,6 @@ class TrialEvents:
             if value is not None and math.isfinite(value):
                 self._file.add(_scalar(_tag(name), value), epoch)
 
-    def hparams(self, values: Mapping[str, object]) -> None:
-        """Makes a training outside the search, the final one, a row of the HParams table.
-
-        A trial gets its row from `write_trial_session`; TensorBoard would keep only the first of the two.
-        """
-        self._file.add(_session_start(values))
-
     def image(self, name: str, picture: bytes | Figure, step: int = 0) -> None:
         """Adds a picture, a figure or the bytes of a PNG file."""
         if not isinstance(picture, bytes):
@@ -134,8 +127,6 @@ def write_hparams_config(
     folder: Path,
     hyperparameters: Sequence[tuple[str, Kind]],
     metrics: Sequence[str] = TRIAL_METRICS,
-    *,
-    domains: Mapping[str, Sequence[str | float | bool]] | None = None,
 ) -> None:
     """Declares the columns of the HParams table of a run; written again, it replaces the earlier one.
 
@@ -143,16 +134,12 @@ def write_hparams_config(
         folder: Of the run, `logs/<run>/`.
         hyperparameters: Every one a trial may ever have, conditional ones too; others get no column.
         metrics: Tags of the scalars to list.
-        domains: All values a hyperparameter can take, to be ticked in TensorBoard. It hides a trial with
-            any other value, so leave out continuous ones.
     """
     # A hyperparameter of that name is the user's: theirs is shown, as in `write_trial_session`.
     own = [column for column in TRIAL_COLUMNS if column[0] not in dict(hyperparameters)]
     experiment = api_pb2.Experiment(time_created_secs=time.time())
     for name, kind in (*own, *hyperparameters):
-        column = experiment.hparam_infos.add(name=name, type=_TYPES[kind])
-        if domains and name in domains:
-            column.domain_discrete.extend(domains[name])
+        experiment.hparam_infos.add(name=name, type=_TYPES[kind])
     for metric in metrics:
         experiment.metric_infos.add(name=api_pb2.MetricName(tag=metric))
     _remove_event_files(folder, "hparams")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from archsearch.errors import UserError
-from archsearch.readers.built_in import BUILT_IN, read_built_in
+from archsearch.readers.built_in import BUILT_IN, built_in_facts, read_built_in
 
 X = np.arange(4 * 8 * 9 * 3, dtype=np.uint64).reshape(4, 8, 9, 3).astype(np.uint8)
 Y = np.array([0, 1, 0, 1])
@@ -15,12 +15,29 @@ Y = np.array([0, 1, 0, 1])
 
 def test_digits_are_1438_and_359_images_on_0_to_255():
     source = read_built_in("digits")
+    assert source.has_test
     test = source.read_test()
     assert (source.train.x.shape, test.x.shape) == ((1438, 32, 32, 1), (359, 32, 32, 1))
     assert (source.train.x.min(), source.train.x.max()) == (0, 255)
     # A fifth of 178, 182, 177, 183, 181, 182, 181, 179, 174 and 180.
     assert np.bincount(test.y).tolist() == [36, 36, 35, 37, 36, 36, 36, 36, 35, 36]
     assert source.flip_default is False
+
+
+def test_what_is_known_of_the_digits_is_what_is_read():
+    assert read_built_in("digits").facts == built_in_facts("digits")
+
+
+def test_what_is_known_of_the_others_adds_up_to_their_sizes():
+    counts = {name: sum(known.class_counts) for name, known in BUILT_IN.items()}
+    assert counts == {
+        "cifar10": 50_000,
+        "cifar100": 50_000,
+        "mnist": 60_000,
+        "fashion_mnist": 60_000,
+        "digits": 1438,
+    }
+    assert all(len(known.class_counts) == len(known.class_names) for known in BUILT_IN.values())
 
 
 def test_every_digit_is_in_one_part():

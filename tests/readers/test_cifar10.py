@@ -56,8 +56,19 @@ def test_the_archive_and_its_folder_are_read_in_the_order_of_the_batches(tmp_pat
     assert source.train.y.tolist() == list(range(10))
     assert source.train.x.shape == (10, 32, 32, 3)
     assert source.train.x[3, 31, 0].tolist() == [3, 100, 200]
+    assert source.has_test
     assert source.read_test().y.tolist() == [7]
     assert source.flip_default is True
+
+
+@pytest.mark.parametrize("make", [archive_of, folder_of])
+def test_a_missing_test_batch_is_known_before_it_is_read(tmp_path, make):
+    files = cifar_files()
+    del files["test_batch"]
+    source = read_cifar10(make(tmp_path, files))
+    assert not source.has_test
+    with pytest.raises(UserError, match="it has no file test_batch"):
+        source.read_test()
 
 
 def test_a_batch_that_would_run_a_command_is_refused_by_name(tmp_path, evil):

@@ -50,12 +50,15 @@ def test_parts_in_folders_of_their_own_are_used_as_they_are(tmp_path, name, clas
     assert source.train.y.tolist() == [0, 0, 0, 1, 1]
     assert source.validation is not None
     assert source.validation.y.tolist() == [1]
+    assert source.has_test
     assert source.read_test().y.tolist() == [0, 1, 1]
+    assert folder_facts(tmp_path, None) == source.facts == Facts((3, 2), (8, 8, 3), num_validation=1)
     assert source.notes == ()
 
 
 def test_a_test_part_that_cannot_be_had_is_refused_when_read(tmp_path, classes):
     source = read(classes(tmp_path, {"a": 1, "b": 1}), cache=tmp_path / ".cache")
+    assert not source.has_test
     with pytest.raises(UserError, match="has no test part"):
         source.read_test()
 
@@ -86,7 +89,7 @@ def test_the_facts_are_those_of_the_load(tmp_path, classes):
     root = tmp_path / "data"
     classes(root, {"a": 20, "b": 11})
     source = read(root)
-    assert folder_facts(root, None) == source.facts == Facts(28, (8, 8, 3), 2)
+    assert folder_facts(root, None) == source.facts == Facts((18, 10), (8, 8, 3))
     assert folder_facts(root, (16, 12)).image_shape == (16, 12, 3)
 
 

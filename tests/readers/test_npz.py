@@ -28,6 +28,8 @@ def test_an_npz_comes_back_as_it_was_stored(tmp_path):
     assert np.array_equal(source.train.x, X)
     assert source.validation is not None
     assert source.validation.y.tolist() == [0, 1]
+    assert npz_facts(path) == source.facts == Facts((2, 2), (8, 9, 3), num_validation=2)
+    assert source.has_test
     assert np.array_equal(source.read_test().x, X[:2])
     assert source.notes == ()
 
@@ -37,7 +39,7 @@ def test_the_facts_of_an_npz_do_not_read_its_pixels(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.rfind(X.tobytes())] ^= 0xFF  # the checksum is wrong now, as whoever reads on will find
     path.write_bytes(content)
-    assert npz_facts(path) == Facts(200, (8, 9, 3), 2)
+    assert npz_facts(path) == Facts((100, 100), (8, 9, 3))
     with pytest.raises(UserError, match=r"data.npz cannot be read: Bad CRC-32"):
         read_npz(path)
 
@@ -88,6 +90,28 @@ def test_a_test_part_of_another_shape_is_seen_in_its_header(tmp_path):
         UserError, match=r"The test part of .* \(8, 8, 1\), but the training part has \(8, 9, 3\)"
     ):
         read_npz(npz(tmp_path, x_test=np.zeros((2, 8, 8)), y_test=[0, 1]))
+
+
+@pytest.mark.parametrize("read", [read_npz, npz_facts])
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"y_test": Y[:3]}, "has 4 images but 3 labels"),
+        ({"y_test": np.eye(2)[Y]}, r"one whole class number an image, got the shape \(4, 2\) of float64"),
+        ({"y_test": Y.astype(float)}, "one whole class number an image"),
+        ({"x_test": X.astype(str)}, "pixels must be numbers"),
+    ],
+)
+def test_what_the_headers_tell_of_a_wrong_test_part_is_refused_at_once(tmp_path, read, arrays, sentence):
+    with pytest.raises(UserError, match=f"The test part of .*data.npz.* {sentence}"):
+        read(npz(tmp_path, **({"x_test": X, "y_test": Y} | arrays)))
+
+
+def test_an_npz_without_a_test_part_says_so(tmp_path):
+    source = read_npz(npz(tmp_path))
+    assert not source.has_test
+    with pytest.raises(UserError, match=r"data.npz has no test part"):
+        source.read_test()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + bytes(100)])

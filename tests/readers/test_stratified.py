@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archsearch.readers.stratified import stratified_part, stratified_sample
+from archsearch.readers.stratified import part_size, stratified_part, stratified_sample
 
 
 def test_a_part_has_its_share_of_each_class_and_never_all_of_one():
@@ -15,6 +15,11 @@ def test_a_part_has_its_share_of_each_class_and_never_all_of_one():
 
 def test_a_large_fraction_still_leaves_an_image_of_each_class():
     assert len(stratified_part(np.zeros(3, np.int64), fraction=1.0, seed=0)) == 2
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 0), (1, 0), (2, 1), (14, 1), (16, 2), (100, 10)])
+def test_a_tenth_of_a_class_is_rounded_and_leaves_one(count, size):
+    assert part_size(count, fraction=0.1) == size
 
 
 @pytest.mark.parametrize(
