@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import runpy
+import os
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-THROUGHPUT = Path(__file__).resolve().parent.parent / "benchmarks" / "throughput.py"
+ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.tensorflow
-def test_the_plain_side_does_not_inherit_our_settings_of_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    module: dict[str, Any] = runpy.run_path(str(THROUGHPUT))
-    environments = {}
-
-    def measure(side: str, steps: int, environment: dict[str, str]) -> float:
-        environments[side] = environment
-        return 1.0
-
-    main = module["main"]
-    main.__globals__["measure"] = measure
-    monkeypatch.setattr(sys, "argv", ["throughput.py", "--rounds", "1"])
-    main()
-    assert environments.keys() == {"project", "plain"}
-    assert not any(name.startswith("TF_ENABLE") for name in environments["plain"])
-    assert environments["plain"] == environments["project"]
+@pytest.mark.end_to_end
+def test_the_plain_side_does_not_inherit_our_settings_of_tensorflow() -> None:
+    program = (
+        "import runpy, sys\n"
+        "module = runpy.run_path('benchmarks/throughput.py')\n"
+        "environments = {}\n"
+        "def measure(side, steps, environment):\n"
+        "    environments[side] = environment\n"
+        "    return 1.0\n"
+        "main = module['main']\n"
+        "main.__globals__['measure'] = measure\n"
+        "sys.argv = ['throughput.py', '--rounds', '1']\n"
+        "main()\n"
+        "assert environments.keys() == {'project', 'plain'}\n"
+        "assert environments['plain'] == environments['project']\n"
+        "assert not any(name.startswith('TF_') for name in environments['plain'])\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=clean, check=True, capture_output=True)
