@@ -328,8 +328,8 @@ def test_no_time_at_all_runs_nothing(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_brackets_for_which_time_is_too_short_are_left_out(tmp_path: Path, clock: Clock) -> None:
-    """After the baseline 16 seconds are left: too few for 27 or 33, three halves of them being 24. Of the last
-    bracket, which promotes nothing, one trial of 9 seconds fits, and the next runs into the deadline."""
+    """After the baseline 16 seconds are left: too few for 27 or 33, three halves of them being 24.
+    Of the last bracket, which promotes nothing, one trial of 9 fits, and the next meets the deadline."""
     notes = Notes()
     make(tmp_path, Trainer(clock), seconds=25.0, callbacks=[notes]).search()
     assert {one.trial_id: str(one.status) for one in log(tmp_path)} == {
