@@ -46,6 +46,8 @@ class Workplace:
             stderr=subprocess.PIPE,
             text=True,
             env=environment(),
+            # Tests that a shell runs in the background inherit that Ctrl-C is ignored.
+            preexec_fn=None if os.name == "nt" else heed_interrupts,
         )
 
     def read(self, *path: str) -> Any:
@@ -54,6 +56,10 @@ class Workplace:
     def trials(self, run: str) -> list[dict[str, Any]]:
         lines = (self.folder / "logs" / run / "trials.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
+
+
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment() -> dict[str, str]:
