@@ -207,9 +207,10 @@ def describe(plan: Plan) -> Iterator[str]:
         f"{2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s)"
     )
     width = "" if plan.baseline_width == 1.0 else f" at width {plan.baseline_width:.2f}"
-    yield f"  baseline{width}: 1 x {_epochs(plan.max_epochs)}, about {format_seconds(plan.baseline_seconds)}"
+    seconds = format_seconds(plan.baseline_seconds)
+    yield f"  baseline{width}: 1 x {format_epochs(plan.max_epochs)}, about {seconds}"
     for bracket in plan.brackets:
-        ladder = " -> ".join(f"{rung.size} x {_epochs(rung.epochs)}" for rung in bracket.rungs)
+        ladder = " -> ".join(f"{rung.size} x {format_epochs(rung.epochs)}" for rung in bracket.rungs)
         yield f"  {bracket.name}: {ladder}, about {format_seconds(plan.bracket_seconds(bracket))}"
     limits = [
         f"{name} at most {value / 1e6:.1f} M"
@@ -220,7 +221,8 @@ def describe(plan: Plan) -> Iterator[str]:
         yield f"  limits: {', '.join(limits)}"
 
 
-def _epochs(num: int) -> str:
+def format_epochs(num: int) -> str:
+    """Such as 1 epoch, 9 epochs."""
     return f"{num} epoch" if num == 1 else f"{num} epochs"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch import trials as trial_log
 from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
-from archsearch.plan import Plan
+from archsearch.plan import Plan, format_epochs
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Lift, Role, Status, TrialRecord, read_records
@@ -119,7 +119,7 @@ class Run:
                 completed = sum(record.rung == number and record.status is Status.COMPLETED for record in ran)
                 if completed < rung.size:
                     yield (
-                        f"bracket {bracket.name}, {rung.epochs} epochs: "
+                        f"bracket {bracket.name}, {format_epochs(rung.epochs)}: "
                         f"{completed} of {rung.size} trials completed"
                     )
         for record in self.trials:
@@ -233,7 +233,7 @@ def summary(run: Run) -> Iterator[str]:
 def _lines(title: str, record: TrialRecord, objective: str) -> Iterator[str]:
     """Within 80 columns, the second line aligned with the first."""
     trial = "" if record.trial_id == title else f", trial {record.trial_id}"
-    yield f"{title + ':':10} {objective} {record.score:.4f} after {record.epochs} epochs{trial}"
+    yield f"{title + ':':10} {objective} {record.score:.4f} after {format_epochs(record.epochs)}{trial}"
     if record.macs is not None and record.params is not None:
         yield f"           {record.macs / 1e6:.1f} M macs, {record.params / 1e6:.2f} M weights"
     if record.architecture is not None:

@@ -154,7 +154,7 @@ def test_brackets_left_out_and_rungs_not_filled_are_named(tmp_path: Path) -> Non
     timed_out = record("b1-r0-s2", None, status=Status.TIMED_OUT, message="The time is up.")
     run = stored(tmp_path, *ALL[:3], timed_out)
     assert list(run.deviations()) == [
-        "bracket b1, 1 epochs: 2 of 3 trials completed",
+        "bracket b1, 1 epoch: 2 of 3 trials completed",
         "bracket b1, 3 epochs: 0 of 1 trials completed",
         "bracket b0 was not started",
         "b1-r0-s2 TIMED_OUT: The time is up.",
