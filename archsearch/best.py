@@ -1,25 +1,28 @@
-"""best.json: the incumbent, and the way to rebuild it."""
+"""best.json: the incumbent, what it is worth, and the way to rebuild it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from archsearch.callbacks import SearchCallback
 from archsearch.plan import Plan
 from archsearch.problem import Problem, hypermodel_name
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
-from archsearch.trials import TrialRecord, incumbent
+from archsearch.standing import confirmations, incumbent, rank_correlations
+from archsearch.trials import TrialRecord
 
 
 class BestKeeper(SearchCallback):
-    """Writes best.json whenever the incumbent changes."""
+    """Writes best.json whenever something in it changes."""
 
     def __init__(self, folder: RunFolder, direction: str, problem: Problem) -> None:
         self.folder = folder
         self.direction = direction
         self.problem = problem
         self.records: list[TrialRecord] = []
+        self._written: dict[str, Any] = {}
 
     def on_search_begin(
         self,
@@ -34,23 +37,27 @@ class BestKeeper(SearchCallback):
         self._write()
 
     def on_trial_end(self, record: TrialRecord) -> None:
-        before = incumbent(self.records, self.direction)
         self.records = [other for other in self.records if other.trial_id != record.trial_id] + [record]
-        if incumbent(self.records, self.direction) is not before:
-            self._write()
+        self._write()
 
     def _write(self) -> None:
         best = incumbent(self.records, self.direction)
-        if best is not None:
-            write_json(
-                self.folder.best,
-                {
-                    "trial_id": best.trial_id,
-                    "score": best.score,
-                    "epochs": best.epochs,
-                    "hypermodel": hypermodel_name(self.problem.hypermodel),
-                    "hyperparameters": dict(best.hyperparameters),
-                    "recipe": self.problem.recipe,
-                    "record": best.to_dict(),
-                },
-            )
+        if best is None:
+            return
+        content = {
+            "trial_id": best.trial_id,
+            "score": best.score,
+            "epochs": best.epochs,
+            "confirmed": {
+                each.trial.trial_id: {"score": each.trial.score, "mean": each.mean, "scores": each.scores}
+                for each in confirmations(self.records)
+            },
+            "hypermodel": hypermodel_name(self.problem.hypermodel),
+            "hyperparameters": dict(best.hyperparameters),
+            "recipe": self.problem.recipe,
+            "rank_correlations": [vars(each) for each in rank_correlations(self.records)],
+            "record": best.to_dict(),
+        }
+        if content != self._written:  # most trials change nothing
+            write_json(self.folder.best, content)
+            self._written = content

@@ -10,7 +10,7 @@ from archsearch.settings import SearchSettings
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
-    from archsearch.oracle import Assignment
+    from archsearch.assignment import Assignment
 
 
 class SearchCallback:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import archsearch
-from archsearch.errors import UserError
+from archsearch.errors import HyperModelError, UserError
 from archsearch.settings import parse_count, parse_time
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
+
+
+EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Terminated(KeyboardInterrupt):
@@ -52,9 +57,7 @@ def search(argv: Sequence[str], prog: str) -> int:
         return _guarded(lambda: _print_plan(flags))
     if flags.status:
         return _guarded(lambda: _print_status(flags))
-    again = shlex.join(argument for argument in argv if argument != "--overwrite")
-    saved = f"every finished trial is saved. Continue: {prog} {again}".rstrip()
-    return _guarded(lambda: _search(flags, prog), interrupted=saved)
+    return _guarded(lambda: _search(flags, prog), interrupted=f"every finished trial {_kept(prog, argv)}")
 
 
 def final_train(argv: Sequence[str], prog: str) -> int:
@@ -63,7 +66,13 @@ def final_train(argv: Sequence[str], prog: str) -> int:
     flags = parser.parse_args(argv)
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
-    return _guarded(lambda: _final_train(flags), interrupted="nothing of this training is kept.")
+    return _guarded(lambda: _final_train(flags), interrupted=f"every long epoch {_kept(prog, argv)}")
+
+
+def _kept(prog: str, argv: Sequence[str]) -> str:
+    """What an interruption leaves, and the command that goes on from there."""
+    again = shlex.join(argument for argument in argv if argument != "--overwrite")
+    return f"is saved. Continue: {prog} {again}".rstrip()
 
 
 # Flags.
@@ -123,6 +132,12 @@ def _search_parser(prog: str) -> argparse.ArgumentParser:
     add("--images-per-epoch", type=count, metavar="N", help="train on a fixed subset of the images")
     add("--max-params", type=count, metavar="N", help="most weights of a network")
     add("--max-macs", type=count, metavar="N", help="most multiply-adds of a network per image")
+    add(
+        "--confirm",
+        type=_whole(0),
+        metavar="K",
+        help="train the best K and the baseline again with fresh seeds (2)",
+    )
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -141,16 +156,18 @@ def _final_parser(prog: str) -> argparse.ArgumentParser:
         metavar="DATA",
         help="with --documented: a name, .npz, archive or folder (the run's, or cifar10)",
     )
-    add("--epochs", type=_whole(1), default=50, metavar="N", help="of one complete training (50)")
+    add("--epochs", type=_whole(1), metavar="N", help="of one complete training (50)")
     add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
-    add("--overwrite", action="store_true", help="replace an earlier final training of the same network")
+    add(
+        "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"
+    )
     return parser
 
 
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
-    *("factor", "iterations", "images_per_epoch", "max_params", "max_macs"),
+    *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
 )
 
 
@@ -169,10 +186,14 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
         command: Returns the exit status.
         interrupted: What an interruption leaves, as a sentence.
     """
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    # What a shell makes its background commands ignore stays ignored.
+    heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, _interrupt) for number in heeded}
     try:
         return command()
     except UserError as error:
+        if isinstance(error, HyperModelError):
+            traceback.print_exception(error.__cause__)
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -181,13 +202,23 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted; {interrupted}".removesuffix("; "), file=sys.stderr)
-        return 143 if isinstance(interrupt, Terminated) else 130
+        return EXIT_STATUS[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """The first signal ends the command in an orderly way; a second one at once, for every file is whole."""
+    for each in EXIT_STATUS:
+        signal.signal(each, _leave)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h")  # the live display hides the cursor
+    os._exit(EXIT_STATUS[signal.Signals(number)])
 
 
 def _search(flags: argparse.Namespace, prog: str) -> int:

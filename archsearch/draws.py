@@ -120,4 +120,9 @@ def _random_value(rng: random.Random, hp: Any) -> Any:
 
 def _keys(draws: Iterable[Values | None]) -> set[str]:
     """Equal for equal values."""
-    return {json.dumps(values, sort_keys=True, default=str) for values in draws if values is not None}
+    return {key_of(values) for values in draws if values is not None}
+
+
+def key_of(values: Mapping[str, Any]) -> str:
+    """Equal for equal values, in whatever order."""
+    return json.dumps(values, sort_keys=True, default=str)

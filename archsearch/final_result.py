@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from archsearch import runtime
 from archsearch.dataset import Splits, image_statistics, num_identical
+from archsearch.measuring import measure
 from archsearch.model_file import save_model
-from archsearch.problem import describe_dataset, measure
+from archsearch.problem import describe_dataset
 from archsearch.reporting import figures
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run_folder import write_json

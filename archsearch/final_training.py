@@ -10,20 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
+from archsearch.attempts import RESUME
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError
 from archsearch.final_result import RESULT, Epoch, Trained, leave
+from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
-from archsearch.run_folder import RunFolder, locked
+from archsearch.run_folder import RunFolder, locked, read_json, write_json
 from archsearch.settings import check_seed
 from archsearch.trials import TrialRecord
 from space.recipe import DOCUMENTED, RECIPES, Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
+
+    from archsearch.training import TrialTask
+
+DEFAULT_EPOCHS = 50
+
+BEGUN = "begun.json"
+"""In the folder of a training that is not complete: what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,11 @@ class FinalTraining:
         data: Instead of what the run was searched on; needed where that were arrays.
         folder: Of the run. With "documented" it need not hold a search; one that is there lends its images,
             validation split and seed, unless `data` is given.
-        epochs: Of one complete schedule.
+        epochs: Of one complete schedule; `None`: those of an interrupted training that goes on, or 50.
         recipe: Name; `None`: the run's, or the documented one for "documented".
-        seed: `None`: the run's, or 0.
-        overwrite: Whether an earlier final training of the same network is replaced.
+        seed: `None`: that of an interrupted training, the run's, or 0.
+        overwrite: Whether an earlier final training of the same network is replaced, or an interrupted one
+            started over.
         hypermodel: Needed where the run searched another space than the built-in one.
         verbose: Whether progress is shown on stderr.
     """
@@ -46,7 +56,7 @@ class FinalTraining:
     what: str
     data: Any
     folder: RunFolder
-    epochs: int = 50
+    epochs: int | None = None
     recipe: str | None = None
     seed: int | None = None
     overwrite: bool = False
@@ -55,7 +65,7 @@ class FinalTraining:
 
     def execute(self) -> dict[str, Any]:
         """Trains, tests, writes; returns what result.json holds."""
-        if self.epochs < 1:
+        if self.epochs is not None and self.epochs < 1:
             raise UserError(f"--epochs must be at least 1, got {self.epochs}.")
         if self.recipe is not None and self.recipe not in RECIPES:
             raise UserError(f"--recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}.")
@@ -72,8 +82,10 @@ class FinalTraining:
             hypermodel = self._hypermodel(run, splits)
             # An earlier result stays until this one is complete.
             unfinished = target.with_name(f"{target.name}.unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            result = leave(self._train(hypermodel, run, record, splits, unfinished), unfinished)
+            task = self._task(hypermodel, run, record, splits, unfinished)
+            result = leave(self._train(task, run, record, splits, unfinished), unfinished)
+            for begun in (unfinished / BEGUN, unfinished / RESUME):
+                shutil.rmtree(begun) if begun.is_dir() else begun.unlink(missing_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             unfinished.replace(target)
             return result
@@ -149,19 +161,48 @@ class FinalTraining:
 
     # The training.
 
-    def _train(
-        self, hypermodel: Any, run: Run | None, record: TrialRecord | None, splits: Splits, target: Path
-    ) -> Trained:
-        from archsearch.training import Diverged, TrainingData, TrialTask, train
+    def _task(
+        self, hypermodel: Any, run: Run | None, record: TrialRecord | None, splits: Splits, folder: Path
+    ) -> TrialTask:
+        """What is trained, with what an interrupted training left where nothing else is given.
 
+        Raises:
+            UserError: An interrupted training was another one.
+        """
+        from archsearch.training import TrainingData, TrialTask
+
+        begun = None if self.overwrite or not (folder / BEGUN).exists() else read_json(folder / BEGUN)
+        if begun is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            begun = {"epochs": DEFAULT_EPOCHS, "seed": self._seed(run)}
         task = TrialTask(
             trial_id=self.what,
             values=record.hyperparameters if record else {},
             hypermodel=hypermodel,
             dataset=TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip),
-            epochs=self.epochs,
-            seed=self._seed(run),
+            epochs=self.epochs or begun["epochs"],
+            seed=begun["seed"] if self.seed is None else self.seed,
+            resume_folder=folder / RESUME,
         )
+        description = {
+            "hypermodel": hypermodel_name(hypermodel),
+            "images": splits.content_hash,
+            **task.identity,
+        }
+        if begun.keys() != {"epochs", "seed"} and (changes := list(differences("", begun, description))):
+            raise UserError(
+                f"An interrupted final training in {folder} was another one ({'; '.join(changes)}). "
+                "Give the same to continue it, or --overwrite to start over."
+            )
+        write_json(folder / BEGUN, description)
+        return task
+
+    def _train(
+        self, task: TrialTask, run: Run | None, record: TrialRecord | None, splits: Splits, target: Path
+    ) -> Trained:
+        from archsearch.training import Training
+        from archsearch.watch import Diverged
+
         history: list[Epoch] = []
         start = time.perf_counter()
         with ExitStack() as stack:
@@ -172,11 +213,13 @@ class FinalTraining:
                 history.append(values)
                 events.epoch(epoch + 1, values)
                 if progress is not None:
-                    progress.epoch(epoch + 1, self.epochs, values)
+                    progress.epoch(epoch + 1, task.epochs, values)
 
+            training = Training(task, on_epoch)
             try:
-                model = train(task, on_epoch)
+                model = training.run()
             except Diverged as error:
+                shutil.rmtree(target, ignore_errors=True)  # to go on from there would end the same way
                 raise UserError(f"The final training failed: {error}.") from error
         return Trained(
             task=task,
@@ -184,6 +227,6 @@ class FinalTraining:
             splits=splits,
             model=model,
             history=history,
-            seconds=time.perf_counter() - start,
+            seconds=training.earlier_seconds + time.perf_counter() - start,
             search_seconds=run.seconds if run else None,
         )

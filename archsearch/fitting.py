@@ -44,6 +44,9 @@ START_UP = 12.0
 BASELINE_SHARE = 0.25
 """Of the time, that the baseline may take at most."""
 
+CONFIRM_SHARE = 0.25
+"""Of the time, that the confirmations may take at most."""
+
 POPULATION = 1000
 """Random networks drawn to learn what a trial may cost."""
 
@@ -183,11 +186,11 @@ def fit(
         )
     choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds)
     if settings.max_seconds is None:
-        return choice.plan(settings.max_epochs or AMBITIONS[0][0], choice.images()[0], settings.max_macs)
-    best = choice.best()
-    if settings.iterations is not None:
-        return best
-    return dataclasses.replace(best.with_more_time(choice.seconds), max_seconds=settings.max_seconds)
+        max_epochs = settings.max_epochs or AMBITIONS[0][0]
+        return choice.plan(max_epochs, choice.images()[0], settings.max_macs, confirm=settings.confirm)
+    # One confirmed network says more than two networks twice as large that are not.
+    few = min(settings.confirm, 1)
+    return choice.filled(choice.best(confirm=few) or choice.best(confirm=0) or choice.smallest())
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ class _Choice:
         fewest = min(MIN_IMAGES, self.num_train)
         return sorted({max(fewest, round(share * self.num_train)) for share in SHARES}, reverse=True)
 
-    def plan(self, max_epochs: int, images: int, limit: int | None) -> Plan:
+    def plan(self, max_epochs: int, images: int, limit: int | None, *, confirm: int) -> Plan:
         """The plan of these choices, whatever it costs; the baseline as wide as its share admits."""
         width, macs = self._baseline(max_epochs, images, limit)
         return Plan(
@@ -223,6 +226,7 @@ class _Choice:
             iterations=self.settings.iterations or 1,
             images_per_epoch=self.settings.images_per_epoch or images,
             num_validation=self.num_validation,
+            confirm=confirm,
             baseline_width=width,
             max_macs=limit,
             max_params=self.settings.max_params,
@@ -239,32 +243,58 @@ class _Choice:
             affordable = int(seconds / per_mac) if limit is None else min(int(seconds / per_mac), limit)
         return self.population.baseline(affordable)
 
-    def loosest(self, max_epochs: int, images: int) -> Plan | None:
+    def loosest(self, max_epochs: int, images: int, *, confirm: int) -> Plan | None:
         """The plan with the loosest limit on macs that fits the time."""
         for limit in self.population.limits(self.settings.max_macs):
-            plan = self.plan(max_epochs, images, limit)
-            if plan.seconds <= self.seconds:
+            plan = self.plan(max_epochs, images, limit, confirm=confirm)
+            if self.fits(plan):
                 return plan
         return None
 
-    def best(self) -> Plan:
-        """The first ambition that fits; else what fits with the largest networks; else the smallest."""
-        ambitions = AMBITIONS
-        if self.settings.max_epochs is not None:
-            ambitions = tuple((self.settings.max_epochs, images, macs) for _, images, macs in AMBITIONS)
+    def fits(self, plan: Plan) -> bool:
+        """Whether all of it is within the time, and the confirmations within their share."""
+        assert self.settings.max_seconds is not None
+        return (
+            plan.seconds <= self.seconds and plan.confirm_seconds <= CONFIRM_SHARE * self.settings.max_seconds
+        )
+
+    def filled(self, plan: Plan) -> Plan:
+        """The plan with as many confirmations as asked for, else fewer, and the iterations that still fit."""
+        for confirm in range(self.settings.confirm if plan.confirm else 0, plan.confirm, -1):
+            more = self._iterated(dataclasses.replace(plan, confirm=confirm))
+            if self.fits(more):
+                return more
+        return self._iterated(plan)
+
+    def _iterated(self, plan: Plan) -> Plan:
+        if self.settings.iterations is not None:
+            return plan
+        more = plan.with_more_time(self.seconds)
+        return dataclasses.replace(more, max_seconds=self.settings.max_seconds)
+
+    @property
+    def ambitions(self) -> tuple[tuple[int, float, float], ...]:
+        """At the fidelity given, if one is."""
+        given = self.settings.max_epochs
+        return tuple((given or max_epochs, images, macs) for max_epochs, images, macs in AMBITIONS)
+
+    def smallest(self) -> Plan:
+        """What takes the least time."""
+        tightest = list(self.population.limits(self.settings.max_macs))[-1]
+        return self.plan(self.ambitions[-1][0], self.images()[-1], tightest, confirm=0)
+
+    def best(self, *, confirm: int) -> Plan | None:
+        """The first ambition that fits, else what fits with the largest networks."""
         fitting = []
-        for max_epochs, images_share, macs_share in ambitions:
+        for max_epochs, images_share, macs_share in self.ambitions:
             for images in self.images():
                 if images < round(images_share * self.num_train) and self.settings.images_per_epoch is None:
                     continue
-                plan = self.loosest(max_epochs, images)
+                plan = self.loosest(max_epochs, images, confirm=confirm)
                 if plan is not None and self._reaches(plan, macs_share):
                     return plan
                 fitting += [plan] if plan is not None else []
-        if fitting:
-            return max(fitting, key=lambda plan: plan.max_macs or 0)
-        tightest = list(self.population.limits(self.settings.max_macs))[-1]
-        return self.plan(ambitions[-1][0], self.images()[-1], tightest)
+        return max(fitting, key=lambda plan: plan.max_macs or 0, default=None)
 
     def _reaches(self, plan: Plan, share: float) -> bool:
         """Whether networks may be as large as wanted, or as large as the user, or the space, lets them be."""

@@ -7,34 +7,17 @@ promotion, infeasible draws take no slot, a small space finishes, and draws depe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from archsearch.assignment import BASELINE_ID, Assignment, best_networks, tuner_values
 from archsearch.draws import Draws, Values
 from archsearch.ladder import Ladder, Position
-from archsearch.plan import Bracket, plan_brackets
+from archsearch.plan import CONFIRM_SEEDS, Bracket, plan_brackets
 from archsearch.trials import Role, Status, TrialRecord
-
-BASELINE_ID = "baseline"
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a trial of the oracle is: all that `run_trial` and the log need besides its result."""
-
-    trial_id: str
-    role: Role
-    epochs: int
-    seed: int
-    values: Mapping[str, Any]
-    attempt: int = 0
-    parent_trial_id: str | None = None
-    bracket: Bracket | None = None
-    position: Position | None = None
 
 
 class HyperbandOracle(keras_tuner.Oracle):
@@ -51,6 +34,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         seed: Of all draws and of the trials' own seeds; 0 is a seed like any other.
         baseline: Values of trial 0 over the space's defaults; `None` for no baseline.
         admits: Whether a network with these values is within the limits; others take no slot.
+        confirm: Networks that are trained again at the end, with fresh seeds, beside the baseline.
         hyperparameters: The space, where it is known before a hypermodel is built.
     """
 
@@ -64,6 +48,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         seed: int = 0,
         baseline: Mapping[str, Any] | None = None,
         admits: Callable[[Values], bool] = lambda values: True,
+        confirm: int = 0,
         hyperparameters: keras_tuner.HyperParameters | None = None,
     ) -> None:
         # Failures are our own business: Keras Tuner's limit of three in a row is switched off.
@@ -74,6 +59,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.ladders = tuple(Ladder(bracket, self.objective.direction) for bracket in brackets)
         self.max_epochs = max_epochs
         self.search_seed = seed
+        self.confirm = confirm
         self.draws = Draws(
             brackets, space=lambda: self.hyperparameters.space, seed=seed, baseline=baseline, admits=admits
         )
@@ -81,6 +67,8 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.assignments: dict[str, Assignment] = {}
         self.dropped: set[str] = set()
         """Names of brackets that are not to be started."""
+        self.searching_over = False
+        """Whether no more trials of the search are to be started, so that confirmations come next."""
         self._baseline_done = baseline is None
         self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
         """Trial id and values of the draw that each slot's first rung completed with or runs."""
@@ -141,9 +129,8 @@ class HyperbandOracle(keras_tuner.Oracle):
         A trial that ran out of time is open again.
         """
         for record in records:
-            if record.status is Status.TIMED_OUT or record.role is Role.CONFIRM:
-                continue
-            self._replay_one(record)
+            if record.status is not Status.TIMED_OUT:
+                self._replay_one(record)
 
     def _replay_one(self, record: TrialRecord) -> None:
         bracket = position = None
@@ -174,15 +161,51 @@ class HyperbandOracle(keras_tuner.Oracle):
     def _next_assignment(self) -> Assignment | None:
         if not self._baseline_done and BASELINE_ID not in self.assignments:
             return self._baseline_assignment()
-        for ladder in self.ladders:
-            if ladder.bracket.name in self.dropped:
-                continue
+        return self._next_of_search() or self._next_confirmation()
+
+    def _next_of_search(self) -> Assignment | None:
+        for ladder in self._open_ladders():
             while (position := ladder.next()) is not None:
                 assignment = self._assign(ladder.bracket, position)
                 if assignment is not None:
                     return assignment
                 ladder.give_up(position.slot)
         return None
+
+    def _open_ladders(self) -> list[Ladder]:
+        if self.searching_over:
+            return []
+        return [ladder for ladder in self.ladders if ladder.bracket.name not in self.dropped]
+
+    def _next_confirmation(self) -> Assignment | None:
+        """The best networks and the baseline again; only once every score of the search is known."""
+        running = (self.assignments[trial.trial_id] for trial in self.ongoing_trials.values())
+        if any(assignment.role is Role.SEARCH for assignment in running):
+            return None
+        for confirmed, trial_id in self._confirmations():
+            if trial_id not in self.assignments:
+                return Assignment(
+                    trial_id=trial_id,
+                    role=Role.CONFIRM,
+                    epochs=self.max_epochs,
+                    seed=self._seed(trial_id),
+                    values=confirmed.values,
+                    parent_trial_id=confirmed.trial_id,
+                )
+        return None
+
+    def _confirmations(self) -> Iterator[tuple[Assignment, str]]:
+        """What is to be confirmed, and by which trial, in their order."""
+        completed = [
+            (self.trials[trial_id].score, assignment)
+            for trial_id, assignment in self.assignments.items()
+            if self.trials[trial_id].score is not None
+        ]
+        best = best_networks(completed, num=self.confirm, direction=self.objective.direction)
+        base = [assignment for _, assignment in completed if assignment.role is Role.BASELINE]
+        for confirmed in [*base, *best] if best else []:
+            for number in range(1, CONFIRM_SEEDS + 1):
+                yield confirmed, f"{confirmed.trial_id}-c{number}"
 
     def _baseline_assignment(self) -> Assignment:
         values = self.draws.baseline_values or {}
@@ -222,7 +245,7 @@ class HyperbandOracle(keras_tuner.Oracle):
 
     def _register(self, assignment: Assignment) -> Trial:
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = {**assignment.values, **_tuner_values(assignment)}
+        hyperparameters.values = {**assignment.values, **tuner_values(assignment)}
         trial = Trial(hyperparameters, trial_id=assignment.trial_id, status=TrialStatus.RUNNING)
         self.trials[trial.trial_id] = trial
         self.start_order.append(trial.trial_id)
@@ -239,8 +262,9 @@ class HyperbandOracle(keras_tuner.Oracle):
         assignment = self.assignments[trial_id]
         if score is None and not failed:
             del self.assignments[trial_id]
-        if assignment.bracket is None or assignment.position is None:
+        if assignment.role is Role.BASELINE:
             self._baseline_done = failed or score is not None
+        if assignment.bracket is None or assignment.position is None:
             return
         ladder = self._ladder(assignment.bracket)
         if failed:
@@ -258,16 +282,3 @@ class HyperbandOracle(keras_tuner.Oracle):
 
     def _ladder(self, bracket: Bracket) -> Ladder:
         return next(ladder for ladder in self.ladders if ladder.bracket is bracket)
-
-
-def _tuner_values(assignment: Assignment) -> Values:
-    """What stock `keras_tuner.Hyperband.run_trial` reads; every rung starts from epoch 0."""
-    values: Values = {"tuner/epochs": assignment.epochs, "tuner/initial_epoch": 0}
-    if assignment.bracket is not None and assignment.position is not None:
-        values |= {"tuner/bracket": assignment.bracket.number, "tuner/round": assignment.position.rung}
-    return values
-
-
-def structure_values(values: Mapping[str, Any]) -> Values:
-    """Values without Keras Tuner's own `tuner/...`."""
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")}

@@ -14,6 +14,9 @@ from typing import Any
 MIN_EPOCHS = 1
 """Fidelity below which no bracket starts."""
 
+CONFIRM_SEEDS = 2
+"""Fresh seeds with which a network is trained again at the end."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -134,6 +137,8 @@ class Plan:
     images_per_epoch: int
     """Images a training epoch passes over; fewer than all: the same stratified subset in every trial."""
     num_validation: int
+    confirm: int
+    """Networks that are trained again with fresh seeds at the end, beside the baseline; 0: none are."""
     baseline_width: float
     """1.0 is the documented width."""
     max_macs: int | None
@@ -148,18 +153,33 @@ class Plan:
 
     @property
     def num_trials(self) -> int:
-        """The baseline included."""
-        return 1 + sum(bracket.num_trials for bracket in self.brackets)
+        """The baseline and the confirmations included."""
+        return 1 + sum(bracket.num_trials for bracket in self.brackets) + self.num_confirmations
+
+    @property
+    def num_confirmations(self) -> int:
+        """Trials after the last bracket; the baseline is one more network."""
+        return CONFIRM_SEEDS * (self.confirm + 1) if self.confirm else 0
 
     @property
     def num_epochs(self) -> int:
-        """The baseline's included."""
-        return self.max_epochs + sum(bracket.num_epochs for bracket in self.brackets)
+        """Of all these trials."""
+        single = self.max_epochs * (1 + self.num_confirmations)
+        return single + sum(bracket.num_epochs for bracket in self.brackets)
 
     @property
     def seconds(self) -> float:
         """Expected duration of the whole search."""
-        return self.baseline_seconds + sum(self.bracket_seconds(bracket) for bracket in self.brackets)
+        brackets = sum(self.bracket_seconds(bracket) for bracket in self.brackets)
+        return self.baseline_seconds + brackets + self.confirm_seconds
+
+    @property
+    def confirm_seconds(self) -> float:
+        """Expected duration of all confirmations."""
+        if not self.confirm:
+            return 0.0
+        found = self.trial_seconds(self.cost.promoted_macs, self.max_epochs)
+        return CONFIRM_SEEDS * (self.baseline_seconds + self.confirm * found)
 
     @property
     def baseline_seconds(self) -> float:
@@ -185,8 +205,9 @@ class Plan:
         """The same plan with as many iterations as the time admits, never fewer than now."""
         if max_seconds is None:
             return dataclasses.replace(self, max_seconds=None)
-        once = dataclasses.replace(self, iterations=1).seconds - self.baseline_seconds
-        affordable = int((max_seconds - self.baseline_seconds) / once)
+        fixed = self.baseline_seconds + self.confirm_seconds
+        once = dataclasses.replace(self, iterations=1).seconds - fixed
+        affordable = int((max_seconds - fixed) / once)
         return dataclasses.replace(self, iterations=max(self.iterations, affordable), max_seconds=max_seconds)
 
     def to_dict(self) -> dict[str, Any]:
@@ -212,6 +233,12 @@ def describe(plan: Plan) -> Iterator[str]:
     for bracket in plan.brackets:
         ladder = " -> ".join(f"{rung.size} x {format_epochs(rung.epochs)}" for rung in bracket.rungs)
         yield f"  {bracket.name}: {ladder}, about {format_seconds(plan.bracket_seconds(bracket))}"
+    if plan.confirm:
+        yield (
+            f"  confirm: best {plan.confirm} and baseline, {CONFIRM_SEEDS} seeds each: "
+            f"{plan.num_confirmations} x {format_epochs(plan.max_epochs)}, "
+            f"about {format_seconds(plan.confirm_seconds)}"
+        )
     limits = [
         f"{name} at most {value / 1e6:.1f} M"
         for name, value in (("macs", plan.max_macs), ("weights", plan.max_params))

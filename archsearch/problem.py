@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.dataset import ImageStatistics, Splits, image_statistics
-from archsearch.errors import UserError
+from archsearch.errors import HyperModelError, UserError
 from archsearch.fitting import Population, family_population
-from archsearch.plan import Plan
+from archsearch.measuring import Measured, measure
 from archsearch.reporting.tensorboard import Kind
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     import keras_tuner
 
     from archsearch.training import TrainingData
-    from archsearch.tuner import Measured
 
 
 @dataclass(frozen=True)
@@ -89,45 +90,33 @@ def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatist
     return VGGHyperModel(splits.image_shape, splits.num_classes, recipe=recipe, statistics=statistics)
 
 
-def measure(hypermodel: Any, values: Mapping[str, Any], *, count_params: bool = False) -> Measured:
-    """What the network with these values costs.
+@contextlib.contextmanager
+def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[None]:
+    """What the user's own hypermodel raises inside, with the values that caused it.
 
-    Args:
-        hypermodel: One with a method `architecture` is asked, and nothing is built.
-        values: Of the network.
-        count_params: Without `architecture` a model is built, counted and discarded; otherwise nothing
-            is known of it.
+    Raises:
+        HyperModelError: Its cause is the exception.
     """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if hypermodel is None:
+            raise
+        name, values = hypermodel_name(hypermodel), _values_at(error)
+        raise HyperModelError(
+            f"{name} cannot be built with {values}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _values_at(error: Exception) -> dict[str, Any]:
+    """The values that were being built: those of the first `hp` on the way to the exception."""
     import keras_tuner
 
-    from archsearch.tuner import Measured
-
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(values)
-    if not hasattr(hypermodel, "architecture"):
-        return Measured(None, None, _count_params(hypermodel, hp) if count_params else None)
-    architecture = hypermodel.architecture(hp)
-    return Measured(
-        architecture=architecture,
-        macs=architecture.macs(hypermodel.image_shape),
-        params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
-    )
-
-
-def _count_params(hypermodel: Any, hp: Any) -> int:
-    import keras
-
-    params = int(hypermodel.build(hp).count_params())
-    keras.backend.clear_session()
-    return params
-
-
-def admits(measured: Measured, plan: Plan) -> bool:
-    """Whether a network is within the limits of the plan."""
-    return not (
-        (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
-        or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
-    )
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    found = (frame.f_locals.get("hp") for frame in frames)
+    return next((dict(hp.values) for hp in found if isinstance(hp, keras_tuner.HyperParameters)), {})
 
 
 def hyperparameter_kinds(space: keras_tuner.HyperParameters) -> list[tuple[str, Kind]]:

@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch import trials as trial_log
+from archsearch import standing
+from archsearch.attempts import spent_seconds
 from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
 from archsearch.plan import Plan, format_epochs
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
-from archsearch.trials import Lift, Role, Status, TrialRecord, read_records
+from archsearch.standing import Confirmation, Lift, RankCorrelation
+from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -60,23 +62,33 @@ class Run:
 
     @property
     def incumbent(self) -> TrialRecord | None:
-        """The best completed trial of the highest fidelity reached; `None` while there is none."""
-        return trial_log.incumbent(self.trials, self.settings.direction)
+        """The trial of the best confirmed mean; before, the best one of the highest fidelity reached."""
+        return standing.incumbent(self.trials, self.settings.direction)
 
     @property
     def baseline(self) -> TrialRecord | None:
         """The completed baseline; `None` while there is none."""
-        return trial_log.baseline(self.trials)
+        return standing.baseline(self.trials)
 
     @property
     def lift(self) -> Lift | None:
         """What the incumbent gained over the baseline; `None` if they cannot be compared."""
-        return trial_log.lift(self.incumbent, self.baseline, self.plan.num_validation)
+        return standing.lift(self.trials, self.settings.direction, self.plan.num_validation)
+
+    @property
+    def confirmations(self) -> list[Confirmation]:
+        """Networks trained again with fresh seeds after the search, the baseline first."""
+        return standing.confirmations(self.trials)
+
+    @property
+    def rank_correlations(self) -> list[RankCorrelation]:
+        """Whether neighbouring rungs ordered their trials alike."""
+        return standing.rank_correlations(self.trials)
 
     @property
     def seconds(self) -> float:
         """Wall-clock of the search so far."""
-        return max((record.elapsed_seconds for record in self.trials), default=0.0)
+        return spent_seconds(self.folder, self.trials)
 
     @property
     def seconds_for_another_iteration(self) -> float:
@@ -122,6 +134,10 @@ class Run:
                         f"bracket {bracket.name}, {format_epochs(rung.epochs)}: "
                         f"{completed} of {rung.size} trials completed"
                     )
+        again = [record for record in self.trials if record.role is Role.CONFIRM]
+        completed = sum(record.status is Status.COMPLETED for record in again)
+        if completed < self.plan.num_confirmations:
+            yield f"confirmation: {completed} of {self.plan.num_confirmations} trials completed"
         for record in self.trials:
             if record.status is not Status.COMPLETED:
                 yield f"{record.trial_id} {record.status}: {record.message}"
@@ -140,7 +156,11 @@ class Run:
             "incumbent": _brief(best),
             "baseline": _brief(base),
             "lift_points": self.lift.points if self.lift else None,
-            "lift_standard_error": self.lift.standard_error if self.lift else None,
+            "lift_interval": [self.lift.low, self.lift.high] if self.lift else None,
+            "confirmed": {
+                each.trial.trial_id: {"mean": each.mean, "scores": each.scores} for each in self.confirmations
+            },
+            "rank_correlations": [vars(each) for each in self.rank_correlations],
             "deviations": list(self.deviations()),
         }
 
@@ -223,26 +243,37 @@ def summary(run: Run) -> Iterator[str]:
     if best is None:
         yield "No trial succeeded." if run.finished else "No trial has completed yet."
         return
-    yield from _lines("incumbent", best, run.settings.objective)
+    means = {each.trial.trial_id: each for each in run.confirmations}
+    yield from _lines("incumbent", best, run.settings.objective, means.get(best.trial_id))
     if base is not None and base is not best:
-        yield from _lines("baseline", base, run.settings.objective)
+        yield from _lines("baseline", base, run.settings.objective, means.get(base.trial_id))
         yield f"           {name}"
-    yield _verdict(run, best, name)
+    for correlation in run.rank_correlations:
+        yield str(correlation)
+    yield from _verdict(run, best, name)
 
 
-def _lines(title: str, record: TrialRecord, objective: str) -> Iterator[str]:
-    """Within 80 columns, the second line aligned with the first."""
+def _lines(
+    title: str, record: TrialRecord, objective: str, confirmation: Confirmation | None
+) -> Iterator[str]:
+    """Within 80 columns, the further lines aligned with the first."""
     trial = "" if record.trial_id == title else f", trial {record.trial_id}"
     yield f"{title + ':':10} {objective} {record.score:.4f} after {format_epochs(record.epochs)}{trial}"
+    if confirmation is not None:
+        scores = ", ".join(f"{score:.4f}" for score in confirmation.scores)
+        yield f"           confirmed {confirmation.mean:.4f}, the mean of {scores}"
     if record.macs is not None and record.params is not None:
         yield f"           {record.macs / 1e6:.1f} M macs, {record.params / 1e6:.2f} M weights"
     if record.architecture is not None:
         yield f"           {Architecture.from_dict(record.architecture)}"
 
 
-def _verdict(run: Run, best: TrialRecord, name: str) -> str:
+def _verdict(run: Run, best: TrialRecord, name: str) -> Iterator[str]:
+    """The answer; the last line within 80 columns."""
     if best.role is Role.BASELINE:
-        return f"No structure did better than {name}."
-    if run.lift is None:
-        return f"The incumbent cannot be compared with {name}, which was not trained to the same fidelity."
-    return f"lift:      {run.lift}"
+        yield f"No structure did better than {name}."
+    elif run.lift is None:
+        yield f"The incumbent cannot be compared with {name}, which was not trained to the same fidelity."
+    else:
+        yield f"lift over {name}:"
+        yield f"           {run.lift}"

@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 
-from archsearch.errors import UserError
+from archsearch.errors import StorageError, UserError
 from archsearch.trials import TrialRecord, finite
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -87,7 +87,7 @@ class RunFolder:
         if not self.path.exists():
             return
         ours = self.settings.exists() or self.trials.exists()
-        temporary = set(self.path.glob(".*.json.*"))  # of a process killed in `write_atomically`
+        temporary = set(self.path.glob(".*.unfinished"))  # of a process killed in `atomic_file`
         foreign = {entry.name for entry in self.path.iterdir() if entry not in temporary}
         foreign -= {"lock", "cache", "final"}
         if foreign and not ours:
@@ -102,11 +102,18 @@ class RunFolder:
         self.settings.unlink(missing_ok=True)
 
     def append(self, record: TrialRecord) -> None:
-        """Adds one line to the log; on disk when this returns."""
-        with self.trials.open("ab") as file:
-            file.write(record.to_json().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Adds one line to the log; on disk when this returns.
+
+        Raises:
+            StorageError: It cannot be written; half a line may stand there, which `drop_torn_line` removes.
+        """
+        try:
+            with self.trials.open("ab") as file:
+                file.write(record.to_json().encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(self.trials, error) from error
 
     def drop_torn_line(self) -> None:
         """Cuts what follows the last line end of the log, so that the next line begins on its own."""
@@ -165,18 +172,38 @@ def _remove_if_alone(lock: Path, made: Sequence[Path]) -> None:
         folder.rmdir()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file in one step: a reader, or a kill, sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` in one step when the block ends.
+
+    A reader, or a kill, sees the old one or the new one. One process at a time writes a path: a run's lock
+    sees to that.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.unfinished")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what made the writing fail may forbid this too
+            temporary.unlink(missing_ok=True)
+        raise StorageError(path, error) from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file in one step.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    with atomic_file(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

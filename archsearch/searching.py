@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch import fitting, runtime
+from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.errors import UserError
+from archsearch.fingerprint import changed_surroundings, check_same, describe_space
 from archsearch.fitting import family_population
+from archsearch.measuring import admits
 from archsearch.plan import Plan, Speed
 from archsearch.problem import (
     Problem,
-    admits,
+    built_by_the_user,
     describe_dataset,
     hypermodel_name,
     hyperparameter_kinds,
@@ -31,12 +34,12 @@ from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
-from archsearch.trials import read_records
+from archsearch.trials import TrialRecord, read_records
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from archsearch.tuner import RunTrial
+    from archsearch.tuner import HyperbandTuner, RunTrial
 
 
 def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str, Any]) -> Plan:
@@ -46,7 +49,7 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     """
     stored = _stored(folder, overwrite)
     if stored is not None:
-        return _continued_plan(stored, continued(stored["settings"], given), given)
+        return _continued_plan(stored, continued(stored["settings"], given, _chosen(stored)), given)
     settings = resolve(given)
     known = facts(data if data is not None else settings.dataset)
     num_train, num_validation = known.split_sizes()
@@ -75,6 +78,8 @@ def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: 
     plan = Plan.from_dict(stored["plan"])
     if settings.iterations is not None:
         plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
+    if "confirm" in given:
+        plan = dataclasses.replace(plan, confirm=max(plan.confirm, settings.confirm))
     if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
         if settings.max_seconds is not None:
             planned_seconds = settings.max_seconds * (1 - fitting.RESERVE)
@@ -83,13 +88,10 @@ def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: 
     return plan
 
 
-def _check_same_recipe(stored: Mapping[str, Any] | None, problem: Problem) -> None:
-    """Refuses to mix in one log what another recipe, or another version of ours, trained."""
-    if stored is not None and stored["recipe"] != problem.recipe:
-        raise UserError(
-            f"This run was trained with another recipe: {stored['recipe']}, now {problem.recipe}. "
-            "Choose another --run, or start over with --overwrite."
-        )
+def _chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stored plan chose where the settings left it the choice, by the settings' names."""
+    names = ("max_epochs", "images_per_epoch", "max_macs", "iterations", "confirm")
+    return {name: stored["plan"][name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -121,26 +123,34 @@ class Search:
             stored = _stored(self.folder, self.overwrite)
             if stored is not None and self._is_finished(stored):
                 return Run(self.folder)
-            settings = resolve(self.given) if stored is None else continued(stored["settings"], self.given)
+            settings = (
+                resolve(self.given)
+                if stored is None
+                else continued(stored["settings"], self.given, _chosen(stored))
+            )
             runtime.configure()
             splits = self._load(settings)
-            self._check_same(stored, splits)
             runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
             problem = problem_of(settings, splits, self.hypermodel)
-            _check_same_recipe(stored, problem)
             notes = list(splits.notes)
             if stored is None:
-                plan = self._new_plan(settings, problem, notes, start)
+                plan, records = self._new_plan(settings, problem, notes, start), []
             else:
-                plan = _continued_plan(stored, settings, self.given)
-            self._begin(stored, settings, splits, problem, plan)
-            self._run(problem, settings, plan, notes, start)
-            write_json(self.folder.settings, {**read_json(self.folder.settings), "finished": True})
+                plan, records = _continued_plan(stored, settings, self.given), self._records()
+            spent = spent_seconds(self.folder, records) if stored else 0.0
+            tuner = self._tuner(problem, settings, plan, start - spent)
+            description = self._describe(settings, splits, problem, plan, tuner)
+            if stored is not None:
+                check_same(stored, description)
+                notes += changed_surroundings(stored, description)
+            self._begin(stored, description, plan)
+            self._run(tuner, problem, settings, records, notes)
+            write_json(self.folder.settings, {**description, "finished": True})
         return Run(self.folder)
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
-        settings = continued(stored["settings"], self.given)
+        settings = continued(stored["settings"], self.given, _chosen(stored))
         return bool(stored["finished"]) and settings.to_dict() == stored["settings"]
 
     def _load(self, settings: SearchSettings) -> Splits:
@@ -149,18 +159,13 @@ class Search:
             raise UserError("This run was searched on arrays: call archsearch.search(data=...) with them.")
         return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
 
-    def _check_same(self, stored: Mapping[str, Any] | None, splits: Splits) -> None:
-        """Refuses to go on with other images, or another space, than the run began with."""
-        if stored is None:
-            return
-        if stored["dataset"]["content_hash"] != splits.content_hash:
-            raise UserError(
-                f"The images of {splits.name} are not those this run was searched on. "
-                "Choose another --run, or start over with --overwrite."
-            )
-        if stored["hypermodel"] != hypermodel_name(self.hypermodel):
-            given = hypermodel_name(self.hypermodel)
-            raise UserError(f"This run searches {stored['hypermodel']}, not {given}. Choose another --run.")
+    def _records(self) -> list[TrialRecord]:
+        """Of earlier sessions; what a kill left beside them is tidied up."""
+        records, torn = read_records(self.folder.trials)
+        if torn:
+            self.folder.drop_torn_line()
+        end_those_of(self.folder, records)
+        return records
 
     def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
         from archsearch.speed import measure_speed
@@ -183,46 +188,18 @@ class Search:
             spent_seconds=time.time() - start,
         )
 
-    def _begin(
-        self,
-        stored: Mapping[str, Any] | None,
-        settings: SearchSettings,
-        splits: Splits,
-        problem: Problem,
-        plan: Plan,
-    ) -> None:
-        """Everything is checked: only now is anything written."""
-        if stored is None:
-            self.folder.clear()
-        description = {
-            "settings": settings.to_dict(),
-            "plan": plan.to_dict(),
-            "hypermodel": hypermodel_name(self.hypermodel),
-            "recipe": problem.recipe,
-            "dataset": describe_dataset(splits, problem.statistics),
-            "versions": runtime.versions(),
-            "git_commit": runtime.git_commit(),
-            "machine": runtime.machine(),
-            "finished": False,
-        }
-        write_json(self.folder.settings, description)
-        write_json(self.folder.speed, dataclasses.asdict(plan.speed))
+    def _tuner(self, problem: Problem, settings: SearchSettings, plan: Plan, begin: float) -> HyperbandTuner:
+        """With an oracle that knows of no trial yet; the hypermodel is built for the first time.
 
-    def _run(
-        self, problem: Problem, settings: SearchSettings, plan: Plan, notes: list[str], start: float
-    ) -> None:
+        Args:
+            begin: When the search began, as `time.time()`, as if all its sessions had followed at once.
+        """
         import keras_tuner
 
-        from archsearch.best import BestKeeper
         from archsearch.oracle import HyperbandOracle
-        from archsearch.reporting.events import EventWriter, FigureWriter  # loads Matplotlib
         from archsearch.training import run_trial
         from archsearch.tuner import HyperbandTuner
 
-        records, torn = read_records(self.folder.trials)
-        if torn:
-            self.folder.drop_torn_line()
-        spent = max((record.elapsed_seconds for record in records), default=0.0)
         oracle = HyperbandOracle(
             keras_tuner.Objective(settings.objective, settings.direction),
             max_epochs=plan.max_epochs,
@@ -231,31 +208,70 @@ class Search:
             seed=settings.seed,
             baseline={"width": plan.baseline_width} if self.hypermodel is None else {},
             admits=lambda values: admits(problem.measure(values), plan),
+            confirm=plan.confirm,
         )
+        train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)
+        with built_by_the_user(self.hypermodel):
+            return HyperbandTuner(
+                oracle,
+                problem.hypermodel,
+                folder=self.folder,
+                plan=plan,
+                data=dataclasses.replace(problem.data, train=train),
+                measure=problem.measure,
+                deadline=None if settings.max_seconds is None else begin + settings.max_seconds,
+                begin=begin,
+                run=self.run_trial or run_trial,
+            )
+
+    def _describe(
+        self,
+        settings: SearchSettings,
+        splits: Splits,
+        problem: Problem,
+        plan: Plan,
+        tuner: HyperbandTuner,
+    ) -> dict[str, Any]:
+        """What settings.json says while the search is not finished."""
+        return {
+            "settings": settings.to_dict(),
+            "plan": plan.to_dict(),
+            "hypermodel": hypermodel_name(self.hypermodel),
+            "space": describe_space(tuner.oracle.hyperparameters),
+            "recipe": problem.recipe,
+            "dataset": describe_dataset(splits, problem.statistics),
+            "versions": runtime.versions(),
+            "git_commit": runtime.git_commit(),
+            "machine": runtime.machine(),
+            "finished": False,
+        }
+
+    def _begin(self, stored: Mapping[str, Any] | None, description: Mapping[str, Any], plan: Plan) -> None:
+        """Everything is checked: only now is anything written."""
+        if stored is None:
+            self.folder.clear()
+        write_json(self.folder.settings, description)
+        write_json(self.folder.speed, dataclasses.asdict(plan.speed))
+
+    def _run(
+        self,
+        tuner: HyperbandTuner,
+        problem: Problem,
+        settings: SearchSettings,
+        records: list[TrialRecord],
+        notes: list[str],
+    ) -> None:
+        from archsearch.best import BestKeeper
+        from archsearch.reporting.events import EventWriter, FigureWriter  # loads Matplotlib
+
         keeper = BestKeeper(self.folder, settings.direction, problem)
         callbacks = [keeper, EventWriter(self.folder), FigureWriter(self.folder), *self.callbacks]
-        tuner = HyperbandTuner(
-            oracle,
-            problem.hypermodel,
-            folder=self.folder,
-            plan=plan,
-            data=dataclasses.replace(
-                problem.data,
-                train=subset(
-                    problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache
-                ),
-            ),
-            measure=problem.measure,
-            deadline=None if settings.max_seconds is None else start + settings.max_seconds - spent,
-            spent_seconds=spent + time.time() - start,
-            callbacks=callbacks,
-            run=self.run_trial or run_trial,
-        )
-        oracle.replay(records)
-        write_hparams_config(self.folder.path, hyperparameter_kinds(oracle.hyperparameters))
+        tuner.oracle.replay(records)
+        write_hparams_config(self.folder.path, hyperparameter_kinds(tuner.oracle.hyperparameters))
         with ExitStack() as ends:
             for callback in callbacks:
                 ends.callback(callback.on_search_end)
-                elapsed = spent + time.time() - start
-                callback.on_search_begin(settings, plan, records, notes=notes, spent_seconds=elapsed)
-            tuner.search()
+                callback.on_search_begin(
+                    settings, tuner.plan, records, notes=notes, spent_seconds=tuner.elapsed_seconds
+                )
+            tuner.search(callbacks=callbacks)

@@ -74,6 +74,8 @@ class SearchSettings:
     images_per_epoch: int | None = None
     max_params: int | None = None
     max_macs: int | None = None
+    confirm: int = 2
+    """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
 
     def __post_init__(self) -> None:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
@@ -81,6 +83,7 @@ class SearchSettings:
         _one_of("the objective", self.objective, OBJECTIVES)
         check_seed(self.seed)
         _at_least("--factor", self.factor, 2)
+        _at_least("--confirm", self.confirm, 0)
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
         if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
@@ -131,35 +134,46 @@ def resolve(given: Mapping[str, Any]) -> SearchSettings:
     return SearchSettings(**given)
 
 
-def continued(stored: Mapping[str, Any], given: Mapping[str, Any]) -> SearchSettings:
+def continued(
+    stored: Mapping[str, Any], given: Mapping[str, Any], planned: Mapping[str, Any]
+) -> SearchSettings:
     """Settings of a run that goes on: the stored ones, with the changes that are welcome.
 
-    More time and more iterations are. Anything else that is given and differs would mix two searches
-    in one log.
+    More time, iterations and confirmations are, and another place of the same images, which their content
+    will tell. Anything else that is given and differs would mix two searches in one log.
 
     Args:
         stored: From the run's settings.json.
         given: Only what the user gave, by field name.
+        planned: What the plan chose where the settings left the choice to it, likewise.
 
     Raises:
         UserError: With the list of differences.
     """
     settings = SearchSettings(**stored)
+    changes = {name: value for name, value in given.items() if value != getattr(settings, name)}
+    # To give what the plan chose by itself changes nothing.
+    changes = {name: value for name, value in changes.items() if planned.get(name) != value}
     differences = [
-        f"{name.replace('_', ' ')}: stored {getattr(settings, name)}, given {value}"
-        for name, value in given.items()
-        if value != getattr(settings, name) and not _is_more(name, getattr(settings, name), value)
+        f"{name.replace('_', ' ')}: stored {_in_force(settings, planned, name)}, given {value}"
+        for name, value in changes.items()
+        if name != "dataset" and not _is_more(name, getattr(settings, name), value)
     ]
     if differences:
         raise UserError(
             f"This run was searched with other settings ({'; '.join(differences)}). Leave these flags out to "
             "continue it, choose another --run, or start over with --overwrite."
         )
-    return dataclasses.replace(settings, **given)
+    return dataclasses.replace(settings, **changes)
+
+
+def _in_force(settings: SearchSettings, planned: Mapping[str, Any], name: str) -> Any:
+    value = getattr(settings, name)
+    return planned.get(name) if value is None else value
 
 
 def _is_more(name: str, stored: Any, given: Any) -> bool:
-    if name not in ("max_seconds", "iterations"):
+    if name not in ("max_seconds", "iterations", "confirm"):
         return False
     return (
         given is None or (stored is not None and given > stored) or (name == "iterations" and stored is None)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import keras_tuner
-import numpy as np
 
 from archsearch.batches import steps_per_epoch, training_batches, validation_batches
+from archsearch.checkpoints import Checkpoints, restore
+from archsearch.errors import UserError
 from archsearch.trials import Status
+from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, Watch
 from space.recipe import MODERN, Recipe
 
 if TYPE_CHECKING:
     from archsearch.dataset import Images
 
-Epoch = dict[str, float]
-"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
-
-OnEpoch = Callable[[int, Epoch], None]
-"""Called with the number of the epoch (from 0) and its values."""
+MAX_REASON = 300
+"""Characters of an exception's message that are kept."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,19 @@ class TrialTask:
     seed: int
     deadline: float | None = None
     """Seconds since the epoch, as `time.time()`; the trial stops there as TIMED_OUT."""
+    resume_folder: Path | None = None
+    """Where the state of long trainings is kept, and looked for; `None` to keep none."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the state of a training depends on, in plain data."""
+        return {
+            "values": dict(self.values),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "num_images": len(self.dataset.train),
+            "recipe": recipe_of(self.hypermodel, flip=self.dataset.flip).to_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -64,14 +77,8 @@ class TrialResult:
     peak_memory: int
     """Bytes, of the whole process so far."""
     message: str | None = None
-
-
-class DeadlinePassed(Exception):
-    """The trial's time is used up."""
-
-
-class Diverged(Exception):
-    """The loss is no longer a number."""
+    traceback: str | None = None
+    """Of the exception that the trial FAILED with, where it may be a mistake in the hypermodel."""
 
 
 def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
@@ -94,17 +101,34 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
             callers_error = error
             raise
 
-    status, message = Status.COMPLETED, None
+    training = Training(task, record)
+    status, message, trace = Status.COMPLETED, None, None
     try:
         with _gradients_forgotten():
-            train(task, record)
+            training.run()
     except DeadlinePassed:
         status, message = Status.TIMED_OUT, "The time of the search was used up."
     except Exception as error:  # whatever the user's network raises costs this trial, not the search
-        if error is callers_error:
+        if error is callers_error or isinstance(error, UserError):
             raise
-        status, message = Status.FAILED, f"{type(error).__name__}: {error}"
-    return TrialResult(status, tuple(curve), time.perf_counter() - start, _peak_memory(), message)
+        status, message = Status.FAILED, _reason(error)
+        trace = None if _is_foreseen(error) else traceback.format_exc()
+    seconds = training.earlier_seconds + time.perf_counter() - start
+    return TrialResult(status, tuple(curve), seconds, _peak_memory(), message, trace)
+
+
+def _is_foreseen(error: Exception) -> bool:
+    """Whether the fault lies with the values or the machine, not with code."""
+    from tensorflow.errors import ResourceExhaustedError
+
+    return isinstance(error, Diverged | MemoryError | ResourceExhaustedError)
+
+
+def _reason(error: Exception) -> str:
+    """The exception in one line; TensorFlow's go on for pages."""
+    text = str(error).strip()
+    first = text.partition("\n")[0][:MAX_REASON]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 @contextlib.contextmanager
@@ -126,39 +150,87 @@ def _gradients_forgotten() -> Iterator[None]:
                 del registered[name]
 
 
-def train(task: TrialTask, on_epoch: OnEpoch) -> keras.Model:
-    """Builds one network, trains it for all its epochs, and returns it.
+class Training:
+    """One network, trained for all its epochs, from where an earlier process left it.
 
-    Raises:
-        DeadlinePassed: At the first batch after the deadline.
-        Diverged: After an epoch whose loss is not finite.
+    Args:
+        task: What to train.
+        on_epoch: Told of every epoch.
     """
-    # What an earlier network left in Keras's global state would grow from trial to trial.
-    keras.backend.clear_session()
-    gc.collect()
-    keras.utils.set_random_seed(task.seed)
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(task.values)
-    model = task.hypermodel.build(hp)
-    data = task.dataset
-    recipe = recipe_of(task.hypermodel, flip=data.flip)
-    validation = None
-    if data.validation is not None:
-        validation = validation_batches(data.validation, num_classes=data.num_classes)
-    task.hypermodel.fit(
-        hp,
-        model,
-        training_batches(
-            data.train, recipe=recipe, num_classes=data.num_classes, seed=task.seed, epochs=task.epochs
-        ),
-        epochs=task.epochs,
-        steps_per_epoch=steps_per_epoch(len(data.train), min(recipe.batch_size, len(data.train))),
-        validation_data=validation,
-        callbacks=[_Watch(task, on_epoch)],
-        shuffle=False,  # the batches are, anew in every epoch
-        verbose=0,
-    )
-    return model
+
+    def __init__(self, task: TrialTask, on_epoch: OnEpoch) -> None:
+        self.task = task
+        self.on_epoch = on_epoch
+        self.earlier_seconds = 0.0
+        """Wall-clock that earlier processes spent on it."""
+
+    def run(self) -> keras.Model:
+        """Builds and trains.
+
+        Raises:
+            DeadlinePassed: At the first batch after the deadline.
+            Diverged: The loss is not finite.
+            UserError: The state of an earlier process is damaged, or that of this one cannot be saved.
+        """
+        # What an earlier network left in Keras's global state would grow from trial to trial.
+        keras.backend.clear_session()
+        gc.collect()
+        keras.utils.set_random_seed(self.task.seed)
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(self.task.values)
+        model = self.task.hypermodel.build(hp)
+        folder = self.task.resume_folder
+        checkpoints = Checkpoints(folder, self.task.identity) if folder else None
+        curve = self._go_on(model, checkpoints) if checkpoints else []
+        if len(curve) < self.task.epochs:
+            watch = Watch(
+                seed=self.task.seed,
+                deadline=self.task.deadline,
+                on_epoch=self.on_epoch,
+                curve=curve,
+                checkpoints=checkpoints,
+            )
+            self._fit(hp, model, watch, initial_epoch=len(curve))
+        return model
+
+    def _go_on(self, model: keras.Model, checkpoints: Checkpoints) -> list[Epoch]:
+        """Takes up what an earlier process came to, and reports its epochs."""
+        found = checkpoints.load()
+        if found is None or not restore(model, found.arrays):
+            return []
+        self.earlier_seconds = found.seconds
+        curve = [dict(values) for values in found.curve]
+        for epoch, values in enumerate(curve):
+            self.on_epoch(epoch, values)
+        return curve
+
+    def _fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, watch: Watch, initial_epoch: int
+    ) -> None:
+        data, epochs = self.task.dataset, self.task.epochs
+        recipe = recipe_of(self.task.hypermodel, flip=data.flip)
+        validation = None
+        if data.validation is not None:
+            validation = validation_batches(data.validation, num_classes=data.num_classes)
+        self.task.hypermodel.fit(
+            hp,
+            model,
+            training_batches(
+                data.train,
+                recipe=recipe,
+                num_classes=data.num_classes,
+                seed=self.task.seed,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+            ),
+            initial_epoch=initial_epoch,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch(len(data.train), min(recipe.batch_size, len(data.train))),
+            validation_data=validation,
+            callbacks=[watch],
+            shuffle=False,  # the batches are, anew in every epoch
+            verbose=0,
+        )
 
 
 def recipe_of(hypermodel: keras_tuner.HyperModel, *, flip: bool) -> Recipe:
@@ -171,42 +243,6 @@ def recipe_of(hypermodel: keras_tuner.HyperModel, *, flip: bool) -> Recipe:
     recipe = getattr(hypermodel, "recipe", MODERN)
     recipe = recipe if isinstance(recipe, Recipe) else MODERN
     return recipe if flip else dataclasses.replace(recipe, flip=False)
-
-
-class _Watch(keras.callbacks.Callback):
-    """Seeds every epoch, keeps the deadline, reports the epochs."""
-
-    def __init__(self, task: TrialTask, on_epoch: OnEpoch) -> None:
-        super().__init__()
-        self.task = task
-        self.report = on_epoch
-        self._start = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._start = time.perf_counter()
-        seed_dropout(self.model, seed=self.task.seed, epoch=epoch)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.task.deadline is not None and time.time() > self.task.deadline:
-            raise DeadlinePassed
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        values["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
-        values["seconds"] = time.perf_counter() - self._start
-        self.report(epoch, values)
-        if not math.isfinite(values["loss"]):
-            raise Diverged(
-                f"the loss was {values['loss']} in epoch {epoch + 1}; a smaller learning rate may help"
-            )
-
-
-def seed_dropout(model: keras.Model, *, seed: int, epoch: int) -> None:
-    """Sets every random layer's state from (seed, epoch): Keras saves none of it with a model."""
-    states = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
-    for number, state in enumerate(states):
-        drawn = np.random.default_rng((seed, epoch, number)).integers(2**31, size=2)
-        state.assign(drawn.astype(state.dtype))
 
 
 def _peak_memory() -> int:

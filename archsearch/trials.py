@@ -1,6 +1,6 @@
-"""What one finished trial leaves behind, the log of all of them, and the incumbent.
+"""What one finished trial leaves behind, and the log of all of them.
 
-`trials.jsonl` is the only truth about a search: everything else (the oracle, the incumbent, the
+`trials.jsonl` is the only truth about a search: everything else (the oracle, the standing, the
 reports) is computed from the records read here.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +60,7 @@ class TrialRecord:
     iteration: int | None
     """Which pass over all brackets; like bracket, rung and slot `None` for the baseline."""
     parent_trial_id: str | None
-    """The trial one rung below, with the same values."""
+    """With the same values: the trial one rung below; of a confirmation the trial that is confirmed."""
     attempt: int
     """0 for the first try of a slot; a failed slot is tried again with other values."""
     seed: int
@@ -88,6 +88,11 @@ class TrialRecord:
         if any(number is None for number in place):
             return None
         return Place(*(int(number or 0) for number in place))
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Of the last epoch; `None` where a hypermodel of the user's own does not measure it."""
+        return self.curve[-1].get("val_accuracy") if self.curve else None
 
     @classmethod
     def from_json(cls, line: str) -> TrialRecord:
@@ -164,72 +169,3 @@ def read_records(path: Path) -> tuple[list[TrialRecord], bool]:
         records.pop(record.trial_id, None)
         records[record.trial_id] = record
     return list(records.values()), torn
-
-
-def incumbent(records: Iterable[TrialRecord], direction: str) -> TrialRecord | None:
-    """The best completed trial of the highest fidelity reached, the baseline included.
-
-    Scores of different fidelities are never ranked together. Of equal scores the earlier trial
-    wins. `None` if nothing completed.
-    """
-    scored = [
-        (record.score, record)
-        for record in records
-        if record.status is Status.COMPLETED and record.score is not None
-    ]
-    highest = max((record.epochs for _, record in scored), default=0)
-    ranked = [pair for pair in scored if pair[1].epochs == highest]
-    choose = max if direction == "max" else min  # both keep the first of equals
-    return choose(ranked, key=lambda pair: pair[0])[1] if ranked else None
-
-
-def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The completed baseline, or `None`."""
-    for record in records:
-        if record.role is Role.BASELINE and record.status is Status.COMPLETED:
-            return record
-    return None
-
-
-def baseline_label(record: TrialRecord) -> str:
-    """What the baseline is called where there is little room; a narrowed one says so."""
-    width = record.hyperparameters.get("width", 1.0) if record.architecture is not None else 1.0
-    return "baseline" if width == 1.0 else f"baseline at width {width:.2f}"
-
-
-@dataclass(frozen=True)
-class Lift:
-    """How much the incumbent gained over the baseline in the search, on one validation split."""
-
-    points: float
-    """Difference of the accuracies in percentage points."""
-    standard_error: float
-    """Of that difference, in points: binomial, both accuracies on `num_images` images."""
-    num_images: int
-
-    @property
-    def found(self) -> bool:
-        """Whether the lift is at least two standard errors, so worth calling a difference."""
-        return self.points >= 2 * self.standard_error and self.points > 0
-
-    def __str__(self) -> str:
-        detail = (
-            f"{self.points:+.1f} points, standard error {self.standard_error:.1f} on {self.num_images} images"
-        )
-        return detail if self.found else f"no difference found ({detail})"
-
-
-def lift(best: TrialRecord | None, base: TrialRecord | None, num_images: int) -> Lift | None:
-    """The incumbent's lift over the baseline; `None` if one is missing or trained to another fidelity.
-
-    Both are judged on the same images; treating the two accuracies as independent overstates the
-    error a little, on the side of caution. A training with another seed would move both: this is
-    the error of the split alone.
-    """
-    if best is None or base is None or best.epochs != base.epochs:
-        return None
-    p, q = (record.curve[-1].get("val_accuracy") if record.curve else None for record in (best, base))
-    if p is None or q is None:  # a hypermodel of the user's own may not measure it
-        return None
-    error = math.sqrt((p * (1 - p) + q * (1 - q)) / num_images)
-    return Lift(points=100 * (p - q), standard_error=100 * error, num_images=num_images)

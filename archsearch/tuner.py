@@ -5,75 +5,50 @@ Only the executor knows where a trial runs; this process owns all state on disk.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from archsearch.assignment import Assignment, structure_values
+from archsearch.attempts import Attempts
 from archsearch.callbacks import SearchCallback
-from archsearch.oracle import Assignment, HyperbandOracle, structure_values
+from archsearch.errors import UserError
+from archsearch.executors import InlineExecutor
+from archsearch.measuring import Measured
+from archsearch.oracle import HyperbandOracle
 from archsearch.plan import Bracket, Plan
 from archsearch.run_folder import RunFolder
-from archsearch.training import OnEpoch, TrainingData, TrialResult, TrialTask
+from archsearch.time_left import TimeLeft
+from archsearch.training import TrainingData, TrialResult, TrialTask
 from archsearch.trials import Role, Status, TrialRecord
-from space.architecture import Architecture
+from archsearch.watch import OnEpoch
 
 WORKER = "0"
 """The one worker: trials run in this process."""
 
-HOPELESS = 1.5
-"""A trial expected to take this many times the time that is left is not started."""
-
 RunTrial = Callable[[TrialTask, OnEpoch | None], TrialResult]
-
-
-class InlineExecutor(Executor):
-    """Runs what is submitted at once, in this process; `submit` returns when it is done."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a network costs, and its plain form where it has one."""
-
-    architecture: Architecture | None
-    macs: int | None
-    params: int | None
-
-    @property
-    def text(self) -> str:
-        if self.architecture is None or self.macs is None:
-            return ""
-        return f"{self.architecture} | {self.macs / 1e6:.1f} M macs"
 
 
 class HyperbandTuner(BaseTuner):
     """Runs the oracle's trials within the time given.
 
     Args:
-        oracle: Replayed to where the log ends.
+        oracle: To be replayed to where the log ends.
         hypermodel: Builds and fits the networks.
         folder: Where the log is appended.
         plan: For what trials are expected to take.
         data: Training subset and validation part.
         measure: From a trial's values to what the network costs.
-        deadline: As `time.time()`; `None` for no limit.
-        spent_seconds: By earlier sessions of this search.
-        callbacks: Told of every trial.
+        begin: When the search began, as `time.time()`, as if all its sessions had followed at once.
+        deadline: Likewise; `None` for no limit.
         run: Trains one trial.
     """
 
@@ -86,9 +61,8 @@ class HyperbandTuner(BaseTuner):
         plan: Plan,
         data: TrainingData,
         measure: Callable[[dict[str, Any]], Measured],
+        begin: float,
         deadline: float | None = None,
-        spent_seconds: float = 0.0,
-        callbacks: Iterable[SearchCallback] = (),
         run: RunTrial,
     ) -> None:
         # Keras Tuner only makes sure that this folder exists; it writes nothing (see the oracle's `save`).
@@ -98,28 +72,49 @@ class HyperbandTuner(BaseTuner):
         self.data = data
         self.measure = measure
         self.deadline = deadline
-        self.callbacks: Sequence[SearchCallback] = tuple(callbacks)
+        self.time_left = TimeLeft(plan, deadline)
+        self.callbacks: Sequence[SearchCallback] = ()
         self._run = run
-        self._begin = time.time() - spent_seconds
+        self._begin = begin
         self._requests = itertools.count()
-        self._expected_seconds = 0.0
-        self._actual_seconds = 0.0
+        self._attempts: dict[str, Attempts] = {}
+        """Of the running trials."""
+        self._shown: set[str] = set()
+        """Where exceptions that were shown came from."""
 
     def save(self) -> None:
         """Nothing: `trials.jsonl` is the only truth."""
 
-    def search(self, executor: Executor | None = None, *, num_workers: int = 1) -> None:
+    def search(
+        self,
+        executor: Executor | None = None,
+        *,
+        num_workers: int = 1,
+        callbacks: Iterable[SearchCallback] = (),
+    ) -> None:
         """Runs trials until the oracle has none left or the time is used up.
 
         Args:
             executor: Where trials run; in this process, one after the other, by default.
             num_workers: Trials it runs at a time.
+            callbacks: Told of every trial.
         """
+        self.callbacks = tuple(callbacks)
         executor = executor or InlineExecutor()
+        try:
+            self._loop(executor, num_workers)
+        except BaseException:
+            # A trial that is left in an orderly way did not die. What ended the search may forbid to say so.
+            with contextlib.suppress(UserError):
+                for attempts in self._attempts.values():
+                    attempts.leave(self.elapsed_seconds)
+            raise
+
+    def _loop(self, executor: Executor, num_workers: int) -> None:
         running: dict[Future[TrialResult], Trial] = {}
         while True:
             while len(running) < num_workers and (trial := self._next_trial()) is not None:
-                running[executor.submit(self._run, self._task(trial), self._on_epoch(trial))] = trial
+                running[self._start(executor, trial)] = trial
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -129,46 +124,38 @@ class HyperbandTuner(BaseTuner):
     # Before a trial.
 
     def _next_trial(self) -> Trial | None:
-        """The next trial that is worth starting; brackets for which time is too short are dropped first."""
+        """The next trial that is worth starting; what the time is too short for is left out first."""
         while True:
             # Keras Tuner gives a tuner that asks again its running trial: each asks under another name.
             trial = self.oracle.create_trial(f"{self.tuner_id}-{next(self._requests)}")
             if trial.status != TrialStatus.RUNNING:
                 return None
             assignment = self.oracle.assignments[trial.trial_id]
-            verdict = self._worth_starting(assignment)
+            verdict = self._refusal(assignment)
             if verdict is None:
                 return trial
             self.oracle.end_trial(trial)  # still RUNNING: its place is open again
-            if not self._drop(assignment):
-                self._note(verdict)
-                return None
             self._note(verdict)
+            if not self._leave_out(assignment):
+                return None
 
-    def _worth_starting(self, assignment: Assignment) -> str | None:
+    def _refusal(self, assignment: Assignment) -> str | None:
         """`None`, or why the time left is too short."""
-        if self.deadline is None:
-            return None
-        left = self.deadline - time.time()
-        if left <= 0:
-            return "The time is used up."
+        if assignment.role is Role.BASELINE:
+            return "The time is used up." if self.time_left.seconds <= 0 else None
         bracket = assignment.bracket
-        if bracket is None:
-            return None
         # Half of a ladder is of no use; of a bracket without promotions every trial is.
-        whole = len(bracket.rungs) > 1 and not self._is_last_chance(bracket)
-        if whole and not self._is_started(assignment):
-            expected = self._pace * self.plan.bracket_seconds(bracket)
-            if expected > HOPELESS * left:
-                return (
-                    f"Bracket {bracket.name} is left out: about {expected:.0f} s, and {left:.0f} s are left."
-                )
-        macs = self.measure(dict(assignment.values)).macs or 1
-        expected = self._pace * self.plan.trial_seconds(macs, assignment.epochs)
-        if expected > HOPELESS * left:
-            name = assignment.trial_id
-            return f"Trial {name} is not started: about {expected:.0f} s, and {left:.0f} s are left."
-        return None
+        whole = bracket is not None and len(bracket.rungs) > 1 and not self._is_last_chance(bracket)
+        if bracket is not None and whole and not self._is_started(assignment):
+            verdict = self.time_left.refuses_bracket(bracket)
+            if verdict is not None:
+                return verdict
+        return self.time_left.refuses_trial(
+            assignment.trial_id,
+            macs=self.measure(dict(assignment.values)).macs,
+            epochs=assignment.epochs,
+            confirms=assignment.role is Role.CONFIRM,
+        )
 
     def _is_started(self, assignment: Assignment) -> bool:
         """Whether the bracket has a trial in the log."""
@@ -181,30 +168,39 @@ class HyperbandTuner(BaseTuner):
         others = (ladder.bracket for ladder in self.oracle.ladders if ladder.bracket is not bracket)
         return all(other.name in self.oracle.dropped for other in others)
 
-    def _drop(self, assignment: Assignment) -> bool:
-        """Leaves the bracket out if nothing of it was run; False if it was, so that the search ends here."""
-        if assignment.bracket is None or self._is_started(assignment) or self._time_left <= 0:
+    def _leave_out(self, assignment: Assignment) -> bool:
+        """Leaves out what was refused; False if then nothing is left to do.
+
+        A bracket of which nothing was run is dropped; if it has begun, what is left of the search is, so that
+        the confirmations come.
+        """
+        if self.time_left.seconds <= 0 or assignment.role is not Role.SEARCH:
             return False
-        self.oracle.dropped.add(assignment.bracket.name)
+        if assignment.bracket is not None and not self._is_started(assignment):
+            self.oracle.dropped.add(assignment.bracket.name)
+        else:
+            self.oracle.searching_over = True
         return True
-
-    @property
-    def _time_left(self) -> float:
-        return float("inf") if self.deadline is None else self.deadline - time.time()
-
-    @property
-    def _pace(self) -> float:
-        """Seconds that trials took over seconds that were expected, in this session."""
-        return self._actual_seconds / self._expected_seconds if self._expected_seconds else 1.0
 
     # A trial.
 
-    def _task(self, trial: Trial) -> TrialTask:
-        """What the trial is to a worker; the callbacks are told that it starts."""
+    def _start(self, executor: Executor, trial: Trial) -> Future[TrialResult]:
+        """Gives the trial to a worker; one whose process died too often has failed."""
         assignment = self.oracle.assignments[trial.trial_id]
         text = self.measure(dict(assignment.values)).text
         for callback in self.callbacks:
             callback.on_trial_begin(assignment, text)
+        attempts = Attempts.read(self.folder.trial(assignment.trial_id))
+        if attempts.verdict is not None:
+            failed: Future[TrialResult] = Future()
+            failed.set_result(TrialResult(Status.FAILED, (), 0.0, 0, attempts.verdict))
+            return failed
+        attempts.begin(self.elapsed_seconds)
+        self._attempts[assignment.trial_id] = attempts
+        return executor.submit(self._run, self._task(assignment), self._on_epoch(assignment, attempts))
+
+    def _task(self, assignment: Assignment) -> TrialTask:
+        """What the trial is to a worker."""
         return TrialTask(
             trial_id=assignment.trial_id,
             values=structure_values(assignment.values),
@@ -213,16 +209,21 @@ class HyperbandTuner(BaseTuner):
             epochs=assignment.epochs,
             seed=assignment.seed,
             deadline=self.deadline,
+            resume_folder=Attempts(self.folder.trial(assignment.trial_id)).resume_folder,
         )
 
-    def _on_epoch(self, trial: Trial) -> OnEpoch:
-        assignment = self.oracle.assignments[trial.trial_id]
-
+    def _on_epoch(self, assignment: Assignment, attempts: Attempts) -> OnEpoch:
         def on_epoch(epoch: int, values: dict[str, float]) -> None:
+            attempts.epoch(epoch + 1, self.elapsed_seconds)
             for callback in self.callbacks:
                 callback.on_epoch_end(assignment, epoch + 1, values)
 
         return on_epoch
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Wall-clock of the whole search, over all its sessions."""
+        return time.time() - self._begin
 
     # After a trial.
 
@@ -230,18 +231,31 @@ class HyperbandTuner(BaseTuner):
         assignment = self.oracle.assignments[trial.trial_id]
         record = self._record_of(assignment, result)
         self.folder.append(record)
+        attempts = self._attempts.pop(assignment.trial_id, Attempts(self.folder.trial(assignment.trial_id)))
+        if record.status is Status.TIMED_OUT:
+            attempts.leave(self.elapsed_seconds)  # with more time it goes on
+        else:
+            attempts.end()
         if record.status is Status.COMPLETED and record.score is not None:
             self.oracle.update_trial(
                 trial.trial_id, {self.oracle.objective.name: record.score}, step=record.epochs - 1
             )
             trial.status = TrialStatus.COMPLETED
-            self._expected_seconds += self.plan.trial_seconds(record.macs or 1, record.epochs)
-            self._actual_seconds += record.seconds
+            self.time_left.learn(record.macs, record.epochs, record.seconds)
         elif record.status is Status.FAILED:
             trial.status, trial.message = TrialStatus.FAILED, record.message
         self.oracle.end_trial(trial)
         for callback in self.callbacks:
             callback.on_trial_end(record)
+        if result.traceback is not None:
+            self._show(record, result.traceback)
+
+    def _show(self, record: TrialRecord, trace: str) -> None:
+        """An exception with its traceback and the values that caused it, once for each place in the code."""
+        place = "\n".join(line for line in trace.splitlines() if line.lstrip().startswith("File "))
+        if place not in self._shown:
+            self._shown.add(place)
+            self._note(f"{record.trial_id} failed with {dict(record.hyperparameters)}\n{trace.rstrip()}")
 
     def _record_of(self, assignment: Assignment, result: TrialResult) -> TrialRecord:
         measured = self.measure(dict(assignment.values))
@@ -270,7 +284,7 @@ class HyperbandTuner(BaseTuner):
             params=measured.params,
             macs=measured.macs,
             seconds=result.seconds,
-            elapsed_seconds=time.time() - self._begin,
+            elapsed_seconds=self.elapsed_seconds,
             curve=result.curve,
             worker=WORKER,
             message=message,

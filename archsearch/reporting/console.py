@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from archsearch import trials as trial_log
+from archsearch import standing
 from archsearch.callbacks import SearchCallback
 from archsearch.plan import Plan, describe
 from archsearch.reporting.progress import SearchProgress
@@ -14,7 +14,7 @@ from archsearch.settings import SearchSettings
 from archsearch.trials import Status, TrialRecord
 
 if TYPE_CHECKING:
-    from archsearch.oracle import Assignment
+    from archsearch.assignment import Assignment
 
 
 class ConsoleReporter(SearchCallback):
@@ -69,9 +69,9 @@ class ConsoleReporter(SearchCallback):
 
     def on_trial_end(self, record: TrialRecord) -> None:
         self._records.append(record)
-        best = trial_log.incumbent(self._records, self.direction)
+        best = standing.incumbent(self._records, self.direction)
         if self._progress is not None:
-            self._progress.trial_ended(record, best, trial_log.baseline(self._records))
+            self._progress.trial_ended(record, best, standing.baseline(self._records))
 
     def on_note(self, text: str) -> None:
         if self._progress is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from archsearch import trials as trial_log
+from archsearch import standing
 from archsearch.callbacks import SearchCallback
 from archsearch.plan import Plan
 from archsearch.reporting.figures import save, search_history
@@ -15,7 +15,7 @@ from archsearch.settings import SearchSettings
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
-    from archsearch.oracle import Assignment
+    from archsearch.assignment import Assignment
 
 
 class FigureWriter(SearchCallback):
@@ -45,7 +45,7 @@ class FigureWriter(SearchCallback):
         if self._records:
             figure = search_history(
                 self._records,
-                baseline=trial_log.baseline(self._records),
+                baseline=standing.baseline(self._records),
                 direction=self._settings.direction,
                 objective=self._settings.objective,
             )

@@ -23,7 +23,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from archsearch.run_folder import write_atomically
-from archsearch.trials import Status, TrialRecord, baseline_label
+from archsearch.standing import baseline_label
+from archsearch.trials import Status, TrialRecord
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 POINTS = (("#56B4E9", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#F0E442", "v"))

@@ -18,7 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.trials import Status, TrialRecord, baseline_label
+from archsearch.standing import baseline_label
+from archsearch.trials import Status, TrialRecord
 
 SECONDS_BETWEEN_LINES = 30.0
 """Of one long trial, where every line stays."""
@@ -204,15 +205,14 @@ class TrainingProgress(_Display):
     ) -> None:
         super().__init__(stream=stream, clock=clock, keep=True)
         self._title = title
-        self._first: int | None = None
-        self._elapsed_at_epoch = 0.0  # or the time left would grow between two epochs
+        self._seconds = 0.0  # of all epochs seen; those of an earlier process are among them
         self._epoch, self._epochs = 0, 0
         self._values = ""
 
     def epoch(self, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
-        """Shows one epoch, counted from 1; the first one seen tells where a continued training began."""
-        self._first = self._first or epoch
-        self._epoch, self._epochs, self._elapsed_at_epoch = epoch, epochs, self._elapsed()
+        """Shows one epoch, counted from 1, of which `seconds` tells how long it took."""
+        self._epoch, self._epochs = epoch, epochs
+        self._seconds += values.get("seconds", 0.0)
         shown = ("loss", "accuracy", "val_loss", "val_accuracy")
         self._values = _joined(*(f"{name} {values[name]:.4f}" for name in shown if name in values))
         if not self._on_terminal:
@@ -220,10 +220,9 @@ class TrainingProgress(_Display):
             self._line(_joined(self._title, f"epoch {epoch}/{epochs}", self._values, times))
 
     def _left(self) -> str:
-        if self._first is None or self._epoch == self._epochs:
+        if self._epoch in (0, self._epochs):
             return ""
-        seconds_per_epoch = self._elapsed_at_epoch / (self._epoch - self._first + 1)
-        return _time_left(seconds_per_epoch * (self._epochs - self._epoch))
+        return _time_left(self._seconds / self._epoch * (self._epochs - self._epoch))
 
     def _picture(self) -> RenderableType:
         label = _joined(self._title, f"epoch {self._epoch} of {self._epochs}" if self._epochs else "")

@@ -1,0 +1,64 @@
+"""What a network costs, known before it is trained, and whether that is within the limits of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.plan import Plan
+from space.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network costs, and its plain form where it has one."""
+
+    architecture: Architecture | None
+    macs: int | None
+    params: int | None
+
+    @property
+    def text(self) -> str:
+        if self.architecture is None or self.macs is None:
+            return ""
+        return f"{self.architecture} | {self.macs / 1e6:.1f} M macs"
+
+
+def measure(hypermodel: Any, values: Mapping[str, Any], *, count_params: bool = False) -> Measured:
+    """What the network with these values costs.
+
+    Args:
+        hypermodel: One with a method `architecture` is asked, and nothing is built.
+        values: Of the network.
+        count_params: Without `architecture` a model is built, counted and discarded; otherwise nothing
+            is known of it.
+    """
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    if not hasattr(hypermodel, "architecture"):
+        return Measured(None, None, _count_params(hypermodel, hp) if count_params else None)
+    architecture = hypermodel.architecture(hp)
+    return Measured(
+        architecture=architecture,
+        macs=architecture.macs(hypermodel.image_shape),
+        params=architecture.params(hypermodel.image_shape, hypermodel.num_classes),
+    )
+
+
+def _count_params(hypermodel: Any, hp: Any) -> int:
+    import keras
+
+    params = int(hypermodel.build(hp).count_params())
+    keras.backend.clear_session()
+    return params
+
+
+def admits(measured: Measured, plan: Plan) -> bool:
+    """Whether a network is within the limits of the plan."""
+    return not (
+        (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
+        or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
+    )

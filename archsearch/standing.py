@@ -1,0 +1,251 @@
+"""Who leads a search, by how much, and whether its low fidelities could be trusted: from the records."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from archsearch.plan import CONFIRM_SEEDS
+from archsearch.trials import Role, Status, TrialRecord
+
+CONFIDENCE = 0.95
+
+MIN_PAIRS = 3
+"""Of trials in two rungs, before their order says anything: of two it is always the same or the opposite."""
+
+
+def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The completed baseline, or `None`."""
+    for record in records:
+        if record.role is Role.BASELINE and record.status is Status.COMPLETED:
+            return record
+    return None
+
+
+def baseline_label(record: TrialRecord) -> str:
+    """What the baseline is called where there is little room; a narrowed one says so."""
+    width = record.hyperparameters.get("width", 1.0) if record.architecture is not None else 1.0
+    return "baseline" if width == 1.0 else f"baseline at width {width:.2f}"
+
+
+def incumbent(records: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
+    """The trial whose network is the best found, the baseline included; `None` if nothing completed.
+
+    Once confirmed, that of the best confirmed mean. Before, the best completed trial of the highest fidelity
+    reached: scores of different fidelities are never ranked together. Of equal ones the earlier trial wins.
+    """
+    ranked = [(each.mean, each.trial) for each in confirmations(records)]
+    if not ranked:
+        scored = [
+            (record.score, record)
+            for record in records
+            if record.role is not Role.CONFIRM
+            and record.status is Status.COMPLETED
+            and record.score is not None
+        ]
+        highest = max((record.epochs for _, record in scored), default=0)
+        ranked = [pair for pair in scored if pair[1].epochs == highest]
+    choose = max if direction == "max" else min  # both keep the first of equals
+    return choose(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """One network, trained again with fresh seeds after the search."""
+
+    trial: TrialRecord
+    """That was confirmed: of the search, or the baseline."""
+    repeats: tuple[TrialRecord, ...]
+    """All completed."""
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        return tuple(record.score for record in self.repeats if record.score is not None)
+
+    @property
+    def mean(self) -> float:
+        """Of the scores."""
+        return statistics.fmean(self.scores)
+
+
+def confirmations(records: Sequence[TrialRecord]) -> list[Confirmation]:
+    """The networks that were confirmed, once they can be compared; the baseline first.
+
+    That is when the baseline and one network of the search have been trained with all their seeds. A
+    network that failed with one of its seeds is not confirmed.
+    """
+    trials = {record.trial_id: record for record in records}
+    repeats: dict[str, list[TrialRecord]] = defaultdict(list)
+    for record in records:
+        if record.role is Role.CONFIRM and record.parent_trial_id in trials:
+            repeats[record.parent_trial_id].append(record)
+    ended = {
+        trial_id: each
+        for trial_id, each in repeats.items()
+        if len(each) == CONFIRM_SEEDS and all(record.status is not Status.TIMED_OUT for record in each)
+    }
+    base = baseline(records)
+    searched = [trial_id for trial_id in ended if trials[trial_id].role is Role.SEARCH]
+    if not searched or (base is not None and base.trial_id not in ended):
+        return []
+    first = [] if base is None else [base.trial_id]
+    return [
+        Confirmation(trials[trial_id], tuple(ended[trial_id]))
+        for trial_id in (*first, *searched)
+        if all(record.status is Status.COMPLETED for record in ended[trial_id])
+    ]
+
+
+@dataclass(frozen=True)
+class Lift:
+    """How much better the incumbent classifies the validation split than the baseline does."""
+
+    points: float
+    """Difference of the accuracies in percentage points."""
+    low: float
+    high: float
+    """Ends of the 95 % interval, in points."""
+    num_images: int
+    """Of the validation split."""
+    num_seeds: int
+    """Fresh ones, that each network was trained with; 0: not confirmed, only the scores of the search, by
+    which the incumbent was chosen."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the interval is above zero, so that it is worth calling a difference."""
+        return self.low > 0
+
+    def __str__(self) -> str:
+        seeds = f"{self.num_seeds} seeds" if self.num_seeds else "of the split alone; not confirmed"
+        detail = f"{self.points:+.1f} points (95 % interval {self.low:.1f} to {self.high:.1f}, {seeds})"
+        return detail if self.found else f"no difference found: {detail}"
+
+
+def lift(records: Sequence[TrialRecord], direction: str, num_images: int) -> Lift | None:
+    """The incumbent's lift over the baseline.
+
+    `None` if one of the two is missing, if they are the same, were trained to different fidelities, or do
+    not measure accuracy.
+
+    Args:
+        records: Of the whole search.
+        direction: "max" or "min".
+        num_images: Of the validation split.
+    """
+    best, base = incumbent(records, direction), baseline(records)
+    if best is None or base is None or best is base:
+        return None
+    confirmed = confirmations(records)
+    if confirmed:
+        return _confirmed_lift(confirmed, best, base, num_images)
+    p, q = best.val_accuracy, base.val_accuracy
+    if p is None or q is None or best.epochs != base.epochs:
+        return None
+    half = _normal_quantile(num_comparisons=1) * _binomial_error(p, q, num_images)
+    return _lift(p - q, half, num_images=num_images, num_seeds=0)
+
+
+def _confirmed_lift(
+    confirmed: Sequence[Confirmation], best: TrialRecord, base: TrialRecord, num_images: int
+) -> Lift | None:
+    """From the confirmations alone: the scores of the search chose, so they are biased upwards.
+
+    The deviation between seeds is pooled over all confirmed networks. The interval is widened after
+    Bonferroni for the number of networks of which the confirmed mean chose one, and is never narrower than
+    the binomial error of the split, on which all are judged.
+    """
+    accuracies = {each.trial.trial_id: [record.val_accuracy for record in each.repeats] for each in confirmed}
+    known = {
+        trial_id: [value for value in values if value is not None] for trial_id, values in accuracies.items()
+    }
+    if known != accuracies or base.trial_id not in known:
+        return None
+    p, q = (statistics.fmean(known[record.trial_id]) for record in (best, base))
+    comparisons = len(known) - 1
+    freedom = sum(len(values) - 1 for values in known.values())
+    squares = sum(statistics.variance(values) * (len(values) - 1) for values in known.values())
+    deviation = math.sqrt(squares / freedom)
+    error = deviation * math.sqrt(sum(1 / len(known[record.trial_id]) for record in (best, base)))
+    half = max(
+        _t_quantile(comparisons, freedom) * error,
+        _normal_quantile(comparisons) * _binomial_error(p, q, num_images),
+    )
+    return _lift(p - q, half, num_images=num_images, num_seeds=CONFIRM_SEEDS)
+
+
+def _lift(difference: float, half: float, *, num_images: int, num_seeds: int) -> Lift:
+    return Lift(
+        points=100 * difference,
+        low=100 * (difference - half),
+        high=100 * (difference + half),
+        num_images=num_images,
+        num_seeds=num_seeds,
+    )
+
+
+def _binomial_error(p: float, q: float, num_images: int) -> float:
+    """Standard error of the difference of two accuracies, taken as independent: a little too large."""
+    return math.sqrt((p * (1 - p) + q * (1 - q)) / num_images)
+
+
+def _two_sided(num_comparisons: int) -> float:
+    return 1 - (1 - CONFIDENCE) / (2 * num_comparisons)
+
+
+def _normal_quantile(num_comparisons: int) -> float:
+    return statistics.NormalDist().inv_cdf(_two_sided(num_comparisons))
+
+
+def _t_quantile(num_comparisons: int, freedom: int) -> float:
+    from scipy.special import stdtrit  # a third of a second, which most callers do not need
+
+    return float(stdtrit(freedom, _two_sided(num_comparisons)))
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Whether a rung ordered its trials as the next one did."""
+
+    epochs: int
+    """Of the lower rung."""
+    next_epochs: int
+    num_trials: int
+    """That completed in both; they are the best of the lower one, so their order is the harder to tell."""
+    rho: float
+    """Spearman's, -1 to 1: near 1 the fewer epochs could be trusted."""
+
+    def __str__(self) -> str:
+        return (
+            f"rank correlation between {self.epochs} and {self.next_epochs} epochs: {self.rho:+.2f} "
+            f"over {self.num_trials} trials"
+        )
+
+
+def rank_correlations(records: Sequence[TrialRecord]) -> list[RankCorrelation]:
+    """Between neighbouring rungs, over all brackets; none where fewer than 3 trials are in both."""
+    trials = {record.trial_id: record for record in records}
+    pairs: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
+    for record in records:
+        parent = trials.get(record.parent_trial_id or "")
+        if record.role is Role.SEARCH and parent is not None and None not in (parent.score, record.score):
+            scores = float(parent.score or 0.0), float(record.score or 0.0)
+            pairs[parent.epochs, record.epochs].append(scores)
+    return [
+        RankCorrelation(*rungs, len(scores), rho)
+        for rungs, scores in sorted(pairs.items())
+        if len(scores) >= MIN_PAIRS and (rho := _spearman(scores)) is not None
+    ]
+
+
+def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """`None` where all of one side are equal."""
+    from scipy.stats import spearmanr  # a second, likewise
+
+    below, above = zip(*pairs, strict=True)
+    if len(set(below)) == 1 or len(set(above)) == 1:
+        return None
+    return float(spearmanr(below, above).statistic)

@@ -1,0 +1,97 @@
+"""The callback of every training: seeds each epoch, keeps the deadline, saves and reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from archsearch.checkpoints import Checkpoints, variables_of
+
+Epoch = dict[str, float]
+"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+
+OnEpoch = Callable[[int, Epoch], None]
+"""Called with the number of the epoch (from 0) and its values; of a training that goes on where an earlier
+process was killed, first with those of the epochs before."""
+
+BATCHES_BETWEEN_CHECKS = 20
+"""Of whether the loss is still a number: on a GPU each check waits for the step."""
+
+
+class DeadlinePassed(Exception):
+    """The trial's time is used up."""
+
+
+class Diverged(Exception):
+    """The loss is no longer a number."""
+
+
+class Watch(keras.callbacks.Callback):
+    """Seeds every epoch, keeps the deadline, saves and reports the epochs.
+
+    Args:
+        seed: Of the training.
+        deadline: As `time.time()`; `None` for no limit.
+        on_epoch: Told of every epoch.
+        curve: Of the epochs completed by earlier processes; those that follow are added.
+        checkpoints: Where the training is saved.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        deadline: float | None,
+        on_epoch: OnEpoch,
+        curve: list[Epoch],
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        super().__init__()
+        self.seed = seed
+        self.deadline = deadline
+        self.report = on_epoch
+        self.curve = curve
+        self.checkpoints = checkpoints
+        self._epoch = 0
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+        self._start = time.perf_counter()
+        seed_dropout(self.model, seed=self.seed, epoch=epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if self.deadline is not None and time.time() > self.deadline:
+            raise DeadlinePassed
+        if logs and batch % BATCHES_BETWEEN_CHECKS == 0:
+            self._check(float(logs["loss"]))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        values["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        values["seconds"] = time.perf_counter() - self._start
+        self.curve.append(values)
+        if self.checkpoints is not None and math.isfinite(values["loss"]):
+            self.checkpoints.save_if_due(lambda: variables_of(self.model), tuple(self.curve))
+        self.report(epoch, values)
+        self._check(values["loss"])
+
+    def _check(self, loss: float) -> None:
+        """The loss is a mean since the epoch began, so one that is not a number stays so."""
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss was {loss} in epoch {self._epoch + 1}; a smaller learning rate may help"
+            )
+
+
+def seed_dropout(model: keras.Model, *, seed: int, epoch: int) -> None:
+    """Sets every random layer's state from (seed, epoch): Keras saves none of it with a model."""
+    states = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
+    for number, state in enumerate(states):
+        drawn = np.random.default_rng((seed, epoch, number)).integers(2**31, size=2)
+        state.assign(drawn.astype(state.dtype))
