@@ -278,7 +278,7 @@ class HyperbandOracle(keras_tuner.Oracle):
 
     def _bracket(self, iteration: int, number: int) -> Bracket:
         brackets = (ladder.bracket for ladder in self.ladders)
-        return next(each for each in brackets if (each.iteration, each.number) == (iteration, number))
+        return next(each for each in brackets if each.place == (iteration, number))
 
     def _ladder(self, bracket: Bracket) -> Ladder:
         return next(ladder for ladder in self.ladders if ladder.bracket is bracket)

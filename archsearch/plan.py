@@ -36,6 +36,11 @@ class Bracket:
     rungs: tuple[Rung, ...]
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Iteration and number, by which records name it."""
+        return self.iteration, self.number
+
+    @property
     def name(self) -> str:
         """Short and unique within a run: `b2`, in later iterations `i1-b2`."""
         return f"b{self.number}" if self.iteration == 0 else f"i{self.iteration}-b{self.number}"

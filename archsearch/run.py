@@ -95,7 +95,7 @@ class Run:
         """The time limit under which the search would go on: for brackets left out, or for another pass."""
         brackets = self.plan.brackets
         started = {record.place[:2] for record in self.trials if record.place is not None}
-        left_out = [each for each in brackets if (each.iteration, each.number) not in started]
+        left_out = [each for each in brackets if each.place not in started]
         more = left_out or brackets[: len(brackets) // self.plan.iterations]
         expected = sum(self.plan.bracket_seconds(bracket) for bracket in more)
         return max(self.seconds, 0.0 if left_out else self.plan.seconds) + expected / (1 - RESERVE)
@@ -122,7 +122,7 @@ class Run:
             ran = [
                 record
                 for record in self.trials
-                if record.place is not None and record.place[:2] == (bracket.iteration, bracket.number)
+                if record.place is not None and record.place[:2] == bracket.place
             ]
             if not ran:
                 yield f"bracket {bracket.name} was not started"

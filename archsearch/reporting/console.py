@@ -28,6 +28,7 @@ class ConsoleReporter(SearchCallback):
         self.stream = stream if stream is not None else sys.stderr
         self.direction = "max"
         self._records: list[TrialRecord] = []
+        self._plan: Plan | None = None
         self._progress: SearchProgress | None = None
 
     def on_search_begin(
@@ -41,6 +42,7 @@ class ConsoleReporter(SearchCallback):
     ) -> None:
         self.direction = settings.direction
         self._records = list(records)
+        self._plan = plan
         completed = [record for record in records if record.status is Status.COMPLETED]
         for line in (*notes, *describe(plan)):
             print(line, file=self.stream)
@@ -70,8 +72,22 @@ class ConsoleReporter(SearchCallback):
     def on_trial_end(self, record: TrialRecord) -> None:
         self._records.append(record)
         best = standing.incumbent(self._records, self.direction)
+        means = {each.trial.trial_id: each.mean for each in standing.confirmations(self._records)}
         if self._progress is not None:
-            self._progress.trial_ended(record, best, standing.baseline(self._records))
+            self._progress.trial_ended(record, best, standing.baseline(self._records), means)
+            if self._completes_a_rung(record):
+                for correlation in standing.rank_correlations(self._records):
+                    if correlation.next_epochs == record.epochs:
+                        self._progress.note(str(correlation))
+
+    def _completes_a_rung(self, record: TrialRecord) -> bool:
+        """Whether it was the last promotion into its rung."""
+        place = record.place
+        if self._plan is None or place is None or place.rung == 0:
+            return False
+        bracket = next(each for each in self._plan.brackets if each.place == place[:2])
+        alike = [each for each in self._records if each.place is not None and each.place[:3] == place[:3]]
+        return len(alike) == bracket.rungs[place.rung].size
 
     def on_note(self, text: str) -> None:
         if self._progress is not None:

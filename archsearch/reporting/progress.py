@@ -132,14 +132,21 @@ class SearchProgress(_Display):
             self._line(_joined(trial_id, f"epoch {epoch}/{epochs}", self._value(values), self._left()))
 
     def trial_ended(
-        self, record: TrialRecord, best: TrialRecord | None, baseline: TrialRecord | None
+        self,
+        record: TrialRecord,
+        best: TrialRecord | None,
+        baseline: TrialRecord | None,
+        means: Mapping[str, float] | None = None,
     ) -> None:
-        """Prints the line of a finished trial; `best` and `baseline` are those known by now."""
+        """Prints the line of a finished trial; `best` and `baseline` are those known by now.
+
+        Args:
+            means: Confirmed ones by trial, shown instead of the search's scores.
+        """
         running = self._running.pop(record.trial_id, None)
         self._ended[_place(record)] = record.epochs
-        self._standing = _joined(
-            _scored("best", best), _scored(baseline_label(baseline) if baseline else "", baseline)
-        )
+        label = baseline_label(baseline) if baseline else ""
+        self._standing = _joined(_scored("best", best, means or {}), _scored(label, baseline, means or {}))
         number = self._done_trials + len(self._ended)
         start = f"[{number}/{max(number, self._total_trials)}] {record.trial_id}"
         result = _joined(start, _epochs(record.epochs), self._outcome(record))
@@ -250,11 +257,12 @@ def _joined(*parts: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _scored(word: str, record: TrialRecord | None) -> str:
+def _scored(word: str, record: TrialRecord | None, means: Mapping[str, float]) -> str:
     if record is None or record.score is None:
         return ""
     name = f" ({record.trial_id})" if word == "best" else ""
-    return f"{word} {record.score:.4f}{name}"
+    mean = means.get(record.trial_id)
+    return f"{word} {record.score:.4f}{name}" if mean is None else f"{word} {mean:.4f} confirmed{name}"
 
 
 def _epochs(number: int) -> str:
