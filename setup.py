@@ -26,6 +26,9 @@ RUNTIME = [
     "scipy>=1.13,<2",
     "matplotlib>=3.9,<4",
     "pillow>=10.4,<14",
+    # report.html: the page, and plotly.js, which is embedded in it; that of earlier versions was not tried.
+    "jinja2>=3.1.4,<4",
+    "plotly>=7,<8",
     "rich>=13.7,<16",
     "filelock>=3.16,<5",
     "psutil>=6,<8",
@@ -79,9 +82,19 @@ setup(
         "Typing :: Typed",
     ],
     # Named one by one: discovery would take logs/ for a package and leave the two scripts out.
-    packages=["space", "archsearch", "archsearch.readers", "archsearch.reporting"],
+    packages=[
+        "space",
+        "archsearch",
+        "archsearch.readers",
+        "archsearch.reporting",
+        "archsearch.reporting.html",
+    ],
     py_modules=["search", "final_train"],
-    package_data={"space": ["py.typed"], "archsearch": ["py.typed"]},
+    package_data={
+        "space": ["py.typed"],
+        "archsearch": ["py.typed"],
+        "archsearch.reporting.html": ["page.html", "page.css", "page.js"],
+    },
     entry_points={"console_scripts": ["archsearch=archsearch.cli:main"]},
     # Keras 3.13 needs 3.11; TensorFlow 2.21 has no wheel for 3.14. The Makefile and the tests say the same.
     python_requires=">=3.11,<3.14",

@@ -10,15 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.errors import UserError
+from archsearch.errors import StorageError, UserError, writing
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.trials import Status, TrialRecord
+from archsearch.typed import from_plain
 
 MAX_DEATHS = 3
 """In a row, without a further epoch completed."""
 
 FILE = "attempts.json"
 RESUME = "resume"
+REMEDY = "Remove it, and run the same command again: only how often its trial was tried is lost."
 
 
 @dataclass
@@ -47,14 +49,12 @@ class Attempts:
         path = folder / FILE
         if not path.exists():
             return cls(folder)
-        stored = read_json(path)
+        stored = read_json(path, remedy=REMEDY)
         try:
-            starts, epochs = int(stored["starts"]), int(stored["epochs"])
-            return cls(folder, starts, epochs, float(stored["elapsed_seconds"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is not one of our files ({error}). Remove it, and run the command again."
-            ) from error
+            values = {name: stored[name] for name in ("starts", "epochs", "elapsed_seconds")}
+            return from_plain(cls, {"folder": folder, **values})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is not one of our files ({error}). {REMEDY}") from error
 
     @property
     def resume_folder(self) -> Path:
@@ -85,12 +85,22 @@ class Attempts:
     def leave(self, elapsed_seconds: float) -> None:
         """The trial stops without a verdict, in an orderly way: this is no death."""
         self.starts -= 1
-        self._write(elapsed_seconds)
+        try:
+            self._write(elapsed_seconds)
+        except StorageError:
+            # As it stands there it would count as a death; to remove it needs no room on a full disk.
+            self._remove()
+            raise
 
     def end(self) -> None:
         """The trial's result is in the log: nothing else is needed of it."""
         shutil.rmtree(self.resume_folder, ignore_errors=True)
-        (self.folder / FILE).unlink(missing_ok=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        path = self.folder / FILE
+        with writing(path):
+            path.unlink(missing_ok=True)
 
     def _write(self, elapsed_seconds: float) -> None:
         self.elapsed_seconds = elapsed_seconds

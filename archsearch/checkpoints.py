@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +69,12 @@ class Checkpoints:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            # Opened here, for NumPy leaves a damaged one open.
+            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             state = json.loads(str(arrays.pop(STATE)))
             training, curve, seconds = state["training"], tuple(state["curve"]), float(state["seconds"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damaged bytes make zip files and NumPy raise almost anything
             raise UserError(
                 f"{self.path} cannot be read ({error}). Remove it: its training then starts afresh."
             ) from error
@@ -98,8 +98,9 @@ class Checkpoints:
             return
         seconds = self._earlier_seconds + begin - self._start
         state = {"training": self.training, "curve": curve, "seconds": seconds}
+        members: dict[str, Any] = {STATE: np.array(json.dumps(state)), **arrays()}
         with atomic_file(self.path) as file:
-            np.savez(file, allow_pickle=False, **{STATE: np.array(json.dumps(state))}, **arrays())
+            np.savez(file, **members)
         self._last = time.perf_counter()
         self._cost = self._last - begin
 

@@ -39,7 +39,11 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """The console command `archsearch`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[Sequence[str], str], int]] = {"search": search, "final-train": final_train}
+    commands: dict[str, Callable[[Sequence[str], str], int]] = {
+        "search": search,
+        "final-train": final_train,
+        "report": report,
+    }
     parser = argparse.ArgumentParser(prog="archsearch", description=archsearch.__doc__)
     parser.add_argument("--version", action="version", version=archsearch.__version__)
     parser.add_argument("command", choices=commands, help="what to do; each has its own --help")
@@ -67,6 +71,15 @@ def final_train(argv: Sequence[str], prog: str) -> int:
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
     return _guarded(lambda: _final_train(flags), interrupted=f"every long epoch {_kept(prog, argv)}")
+
+
+def report(argv: Sequence[str], prog: str) -> int:
+    """`archsearch report RUN`: writes report.html and trials.csv again."""
+    parser = argparse.ArgumentParser(prog=prog, description="Writes the report of a run.", allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="name of the run")
+    parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
+    flags = parser.parse_args(argv)
+    return _guarded(lambda: _report(flags))
 
 
 def _kept(prog: str, argv: Sequence[str]) -> str:
@@ -190,7 +203,10 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
     heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _interrupt) for number in heeded}
     try:
-        return command()
+        status = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what fails then would fail when the interpreter ends
+        return status
     except UserError as error:
         if isinstance(error, HyperModelError):
             traceback.print_exception(error.__cause__)
@@ -199,6 +215,14 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
     except BrokenPipeError:
         # The reader of stdout left, as `| head` does; the interpreter would complain when it flushes.
         sys.stdout = None
+        return 1
+    except OSError as error:
+        if error.errno is None:  # not the system's, but a library's
+            raise
+        # What the system refused, and no other sentence names. Without a file: stdout, on a full disk.
+        if error.filename is None:
+            sys.stdout = None
+        print(f"error: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted; {interrupted}".removesuffix("; "), file=sys.stderr)
@@ -211,7 +235,8 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     """The first signal ends the command in an orderly way; a second one at once, for every file is whole."""
     for each in EXIT_STATUS:
-        signal.signal(each, _leave)
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, _leave)
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
@@ -282,6 +307,13 @@ def _final_train(flags: argparse.Namespace) -> int:
     )
     for line in summary(result):
         print(line)
+    return 0
+
+
+def _report(flags: argparse.Namespace) -> int:
+    from archsearch.reporting.report import write_report
+
+    print(write_report(_folder(flags)))
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
-from archsearch.readers.memory_map import save_rows, temporary_folder
+from archsearch.readers.memory_map import read_array, save_rows, temporary_folder
 from archsearch.readers.opening import facts, name_of, open_source
 from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks
 from archsearch.readers.stratified import stratified_part, stratified_sample
@@ -181,7 +181,7 @@ def _take(images: Images, indices: NDArray[np.int64], *, key: str, cache: Path |
     target = (cache or temporary_folder()) / f"part-{part}.npy"
     if not target.exists():
         save_rows(images.x, indices, target)
-    return Images(np.load(target, mmap_mode="r"), images.y[indices])
+    return Images(read_array(target), images.y[indices])
 
 
 def _flip(flip: str, default: bool | None) -> tuple[bool, tuple[str, ...]]:

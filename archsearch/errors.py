@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -23,6 +25,34 @@ class StorageError(UserError):
             f"{path} cannot be written: {error.strerror or error}. What was finished before is saved; "
             "mend this and run the same command again."
         )
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses inside, as a sentence about this file.
+
+    Raises:
+        StorageError: Its cause is an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(path, error) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Likewise, of a file that is to be read.
+
+    Raises:
+        UserError: Its cause is an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}. Mend this and run the same command again."
+        ) from error
 
 
 class HyperModelError(UserError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.dataset import Splits, image_statistics, load
-from archsearch.errors import UserError
+from archsearch.errors import UserError, writing
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
@@ -81,13 +81,13 @@ class FinalTraining:
             runtime.import_tensorflow()
             hypermodel = self._hypermodel(run, splits)
             # An earlier result stays until this one is complete.
-            unfinished = target.with_name(f"{target.name}.unfinished")
+            unfinished = _unfinished(target)
             task = self._task(hypermodel, run, record, splits, unfinished)
-            result = leave(self._train(task, run, record, splits, unfinished), unfinished)
-            for begun in (unfinished / BEGUN, unfinished / RESUME):
-                shutil.rmtree(begun) if begun.is_dir() else begun.unlink(missing_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-            unfinished.replace(target)
+            if (unfinished / RESULT).exists():  # the process was killed before it stood in its place
+                result = read_json(unfinished / RESULT)
+            else:
+                result = leave(self._train(task, run, record, splits, unfinished), unfinished)
+            _put_in_place(unfinished, target)
             return result
 
     # Before.
@@ -115,7 +115,9 @@ class FinalTraining:
     def _target(self) -> Path:
         name = self.what if self.what in ("best", "documented") else f"trial-{self.what}"
         target = self.folder.final(name)
-        if (target / RESULT).exists() and not self.overwrite:
+        # An interrupted one beside it was begun with --overwrite, and goes on without.
+        interrupted = (_unfinished(target) / BEGUN).exists()
+        if (target / RESULT).exists() and not interrupted and not self.overwrite:
             raise UserError(f"{target} holds an earlier final training. Add --overwrite to replace it.")
         return target
 
@@ -171,7 +173,7 @@ class FinalTraining:
         """
         from archsearch.training import TrainingData, TrialTask
 
-        begun = None if self.overwrite or not (folder / BEGUN).exists() else read_json(folder / BEGUN)
+        begun = None if self.overwrite else _begun(folder)
         if begun is None:
             shutil.rmtree(folder, ignore_errors=True)
             begun = {"epochs": DEFAULT_EPOCHS, "seed": self._seed(run)}
@@ -230,3 +232,33 @@ class FinalTraining:
             seconds=training.earlier_seconds + time.perf_counter() - start,
             search_seconds=run.seconds if run else None,
         )
+
+
+def _unfinished(target: Path) -> Path:
+    """Where a final training is kept until it is complete."""
+    return target.with_name(f"{target.name}.unfinished")
+
+
+def _begun(folder: Path) -> dict[str, Any] | None:
+    """What an interrupted training depends on; `None` if there is none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = folder / BEGUN
+    if not path.exists():
+        return None
+    begun = read_json(path, remedy="Start over with --overwrite.")
+    if not all(isinstance(begun.get(name), int) for name in ("epochs", "seed")):
+        raise UserError(f"{path} is not one of our files. Start over with --overwrite.")
+    return begun
+
+
+def _put_in_place(unfinished: Path, target: Path) -> None:
+    """Of a complete training. What it depends on goes last: until then, it is found complete."""
+    with writing(target):
+        shutil.rmtree(unfinished / RESUME, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(target)
+        unfinished.replace(target)
+        (target / BEGUN).unlink(missing_ok=True)

@@ -6,10 +6,13 @@ The settings have their own comparison (`settings.continued`), for only what is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.plan import Plan
+from archsearch.trials import Place, TrialRecord
 
 PARTS = ("hypermodel", "space", "recipe", "content_hash")
 """Class of the hypermodel; its hyperparameters; the recipe; the images and their labels."""
@@ -41,18 +44,43 @@ def check_same(stored: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         UserError: With the list of differences.
     """
     before, now = _parts(stored), _parts(current)
-    differences = [line for name in PARTS for line in differences(name, before[name], now[name])]
-    if differences:
+    changes = [line for name in PARTS for line in differences(name, before[name], now[name])]
+    if changes:
         raise UserError(
-            f"This run is of another search ({'; '.join(differences)}). Choose another --run, or start over "
+            f"This run is of another search ({'; '.join(changes)}). Choose another --run, or start over "
             "with --overwrite."
         )
+
+
+def check_log(path: Path, plan: Plan, records: Iterable[TrialRecord]) -> None:
+    """Refuses the log of another search.
+
+    Args:
+        path: Of the log.
+        plan: Of the search.
+        records: Of the log.
+
+    Raises:
+        UserError: A trial stands where the plan has none.
+    """
+    planned = {
+        Place(*bracket.place, number, slot): rung.epochs
+        for bracket in plan.brackets
+        for number, rung in enumerate(bracket.rungs)
+        for slot in range(bracket.rungs[0].size)
+    }
+    for record in records:
+        if record.epochs != (planned.get(record.place) if record.place else plan.max_epochs):
+            raise UserError(
+                f"{path} is not the log of this search, which has no trial {record.trial_id} of "
+                f"{record.epochs} epochs. Restore it, or start over with --overwrite."
+            )
 
 
 def changed_surroundings(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for every version, and part of the machine, that may move the scores to come a little."""
     before, now = (
-        {**each["versions"], **{name: each["machine"][name] for name in ("processor", "cores", "gpus")}}
+        {**each["versions"], **{name: each["machine"].get(name) for name in ("processor", "cores", "gpus")}}
         for each in (stored, current)
     )
     for name in sorted(before.keys() | now.keys()):

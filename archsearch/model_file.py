@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archsearch.errors import UserError
+from archsearch.errors import UserError, writing
 
 if TYPE_CHECKING:
     import keras
@@ -19,17 +19,24 @@ MEMBER = "class_names.json"
 
 
 def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
-    """Writes the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Keras knows the format by the ending.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    """Writes the file whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    # Keras knows the format by the ending. The name is the same for every process, so that what a killed one
+    # leaves is replaced.
+    temporary = path.with_name(f".unfinished.{path.name}")
     try:
-        model.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as file:
-            file.writestr(MEMBER, json.dumps(list(class_names)))
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            model.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as file:
+                file.writestr(MEMBER, json.dumps(list(class_names)))
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what made the writing fail may forbid this too
+            temporary.unlink(missing_ok=True)
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

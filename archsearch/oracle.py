@@ -199,7 +199,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         completed = [
             (self.trials[trial_id].score, assignment)
             for trial_id, assignment in self.assignments.items()
-            if self.trials[trial_id].score is not None
+            if self.trials[trial_id].status == TrialStatus.COMPLETED
         ]
         best = best_networks(completed, num=self.confirm, direction=self.objective.direction)
         base = [assignment for _, assignment in completed if assignment.role is Role.BASELINE]

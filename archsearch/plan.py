@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.typed import from_plain
+
 MIN_EPOCHS = 1
 """Fidelity below which no bracket starts."""
 
@@ -221,8 +223,15 @@ class Plan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
-        """The inverse of `to_dict`."""
-        return cls(**{**data, "cost": Cost(**data["cost"]), "speed": Speed(**data["speed"])})
+        """The inverse of `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: A value is missing, or not what it may be.
+        """
+        parts = {"cost": from_plain(Cost, data["cost"]), "speed": from_plain(Speed, data["speed"])}
+        plan = from_plain(cls, {**data, **parts})
+        plan_brackets(max_epochs=plan.max_epochs, factor=plan.factor, iterations=plan.iterations)
+        return plan
 
 
 def describe(plan: Plan) -> Iterator[str]:

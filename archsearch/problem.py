@@ -57,7 +57,9 @@ def problem_of(
     data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
     statistics = image_statistics(splits.train)
     if hypermodel is not None:
-        macs = measure(hypermodel, {}).macs or 1
+        count_params = settings.max_params is not None
+        with built_by_the_user(hypermodel):
+            macs = measure(hypermodel, {}, count_params=count_params).macs or 1
         if settings.max_macs is not None and not hasattr(hypermodel, "architecture"):
             raise UserError(
                 "--max-macs needs a space that knows its networks' macs; this one has no `architecture`."
@@ -69,7 +71,7 @@ def problem_of(
             data,
             statistics,
             population,
-            lambda values: measure(hypermodel, values, count_params=settings.max_params is not None),
+            lambda values: _measured_if_built(hypermodel, values, count_params=count_params),
             recipe,
         )
     built_in = built_in_hypermodel(splits, RECIPES[settings.recipe], statistics)
@@ -81,6 +83,16 @@ def problem_of(
         measure=lambda values: measure(built_in, values),
         recipe=recipe_of(built_in, flip=splits.flip).to_dict(),
     )
+
+
+def _measured_if_built(
+    hypermodel: keras_tuner.HyperModel, values: dict[str, Any], *, count_params: bool
+) -> Measured:
+    """Nothing is known of a network of the user's own that cannot be built: its trial fails, and says why."""
+    try:
+        return measure(hypermodel, values, count_params=count_params)
+    except Exception:
+        return Measured(None, None, None)
 
 
 def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatistics) -> Any:
@@ -111,10 +123,11 @@ def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[Non
 
 
 def _values_at(error: Exception) -> dict[str, Any]:
-    """The values that were being built: those of the first `hp` on the way to the exception."""
+    """The values that were being built: those of the last `hp` on the way to the exception."""
     import keras_tuner
 
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    # Those before it are Keras Tuner's, which may not know these values.
+    frames = reversed([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
     found = (frame.f_locals.get("hp") for frame in frames)
     return next((dict(hp.values) for hp in found if isinstance(hp, keras_tuner.HyperParameters)), {})
 

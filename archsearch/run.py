@@ -17,7 +17,9 @@ from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
 from archsearch.standing import Confirmation, Lift, RankCorrelation
 from archsearch.trials import Role, Status, TrialRecord, read_records
+from archsearch.typed import from_plain
 from space.architecture import Architecture
+from space.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas
@@ -193,6 +195,10 @@ BUILT_IN = "space.hypermodel:VGGHyperModel"
 """How the built-in space is named in settings.json and best.json."""
 
 
+_KINDS = {"hypermodel": str, "dataset": dict, "versions": dict, "machine": dict, "finished": bool}
+"""Of what else stands in settings.json."""
+
+
 def read_stored(folder: RunFolder) -> dict[str, Any]:
     """settings.json, with all that a search writes in it.
 
@@ -201,14 +207,14 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
     """
     stored = read_json(folder.settings)
     try:
-        SearchSettings(**stored["settings"])
+        from_plain(SearchSettings, stored["settings"])
         Plan.from_dict(stored["plan"])
-        if (
-            not {"hypermodel", "recipe", "finished"} <= stored.keys()
-            or "content_hash" not in stored["dataset"]
-        ):
-            raise KeyError("hypermodel, recipe, dataset or finished")
-    except (KeyError, TypeError) as error:
+        Recipe.from_dict(stored["recipe"])
+        for name, kind in _KINDS.items():
+            if not isinstance(stored[name], kind):
+                raise TypeError(f"{name} is {stored[name]!r}")
+        stored["dataset"]["content_hash"]
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
             f"{folder.settings} is not what a search of this version writes ({error}). "
             "Restore it, or start over with --overwrite."

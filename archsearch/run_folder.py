@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import filelock
 
-from archsearch.errors import StorageError, UserError
+from archsearch.errors import StorageError, UserError, reading, writing
 from archsearch.trials import TrialRecord, finite
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -66,6 +66,20 @@ class RunFolder:
     def figure(self) -> Path:
         return self.path / "search.png"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def table(self) -> Path:
+        """Every trial as a row."""
+        return self.path / "trials.csv"
+
+    @property
+    def overwritten(self) -> Path:
+        """The settings of a search that is being removed: there is none to go on with."""
+        return self.path / ".overwritten.unfinished"
+
     def trial(self, trial_id: str) -> Path:
         """TensorBoard events of one trial."""
         return self.path / "trials" / trial_id
@@ -76,17 +90,19 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a search was started here."""
-        return self.settings.exists()
+        with reading(self.settings):
+            return self.settings.exists()
 
     def clear(self) -> None:
         """Removes what a search wrote; decoded images and trained models stay.
 
         Raises:
             UserError: The folder holds none of a run's files, so it is not ours to remove.
+            StorageError: A file cannot be removed.
         """
         if not self.path.exists():
             return
-        ours = self.settings.exists() or self.trials.exists()
+        ours = any(file.exists() for file in (self.settings, self.trials, self.overwritten))
         temporary = set(self.path.glob(".*.unfinished"))  # of a process killed in `atomic_file`
         foreign = {entry.name for entry in self.path.iterdir() if entry not in temporary}
         foreign -= {"lock", "cache", "final"}
@@ -94,12 +110,20 @@ class RunFolder:
             raise UserError(
                 f"{self.path} is not the folder of a run; choose another --run or remove it yourself."
             )
+        # What a killed process leaves is known to be ours, but no search that could go on.
+        with writing(self.settings):
+            if self.settings.exists():
+                self.settings.replace(self.overwritten)
+            elif ours:
+                self.overwritten.touch()
         events = self.path.glob("events.out.tfevents.*")
-        # The settings go last: as long as they are there, what is left is known to be ours.
-        for file in (self.trials, self.best, self.figure, *events, *temporary):
-            file.unlink(missing_ok=True)
+        ends = (self.trials, self.best, self.figure, self.report, self.table)
+        for file in (*ends, *events, *(temporary - {self.overwritten})):
+            with writing(file):
+                file.unlink(missing_ok=True)
         shutil.rmtree(self.path / "trials", ignore_errors=True)
-        self.settings.unlink(missing_ok=True)
+        with writing(self.overwritten):
+            self.overwritten.unlink(missing_ok=True)
 
     def append(self, record: TrialRecord) -> None:
         """Adds one line to the log; on disk when this returns.
@@ -107,19 +131,21 @@ class RunFolder:
         Raises:
             StorageError: It cannot be written; half a line may stand there, which `drop_torn_line` removes.
         """
-        try:
-            with self.trials.open("ab") as file:
-                file.write(record.to_json().encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(self.trials, error) from error
+        with writing(self.trials), self.trials.open("ab") as file:
+            file.write(record.to_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def drop_torn_line(self) -> None:
-        """Cuts what follows the last line end of the log, so that the next line begins on its own."""
-        data = self.trials.read_bytes()
-        with self.trials.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)
+        """Cuts what follows the last line end of the log, so that the next line begins on its own.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        with writing(self.trials):
+            data = self.trials.read_bytes()
+            with self.trials.open("r+b") as file:
+                file.truncate(data.rfind(b"\n") + 1)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -158,7 +184,8 @@ def locked(path: Path, what: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        _remove_if_alone(path, made)
+        with contextlib.suppress(OSError):  # the folder may be gone by now, or read-only
+            _remove_if_alone(path, made)
 
 
 def _remove_if_alone(lock: Path, made: Sequence[Path]) -> None:
@@ -173,7 +200,7 @@ def _remove_if_alone(lock: Path, made: Sequence[Path]) -> None:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` in one step when the block ends.
 
     A reader, or a kill, sees the old one or the new one. One process at a time writes a path: a run's lock
@@ -182,27 +209,32 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.unfinished")
+    unfinished = path.with_name(temporary or f".{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with unfinished.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        unfinished.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):  # what made the writing fail may forbid this too
-            temporary.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
         raise StorageError(path, error) from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, temporary: str | None = None) -> None:
     """Replaces a file in one step.
+
+    Args:
+        path: Of the file.
+        data: All of it.
+        temporary: Name until it is whole; the default is made from that of the file.
 
     Raises:
         StorageError: It cannot be written.
     """
-    with atomic_file(path) as file:
+    with atomic_file(path, temporary=temporary) as file:
         file.write(data)
 
 
@@ -211,8 +243,12 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(finite(data), indent=2, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, remedy: str = "Restore it, or start over with --overwrite.") -> dict[str, Any]:
     """What `write_json` wrote.
+
+    Args:
+        path: Of the file.
+        remedy: What a person is told to do if it is damaged.
 
     Raises:
         UserError: The file is not there or not readable as such.
@@ -221,10 +257,8 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"There is no {path}. Run `python search.py` first.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}). Restore it, or start over with --overwrite."
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({error}). {remedy}") from error
     if not isinstance(data, dict):
-        raise UserError(f"{path} is not one of our files: it holds no JSON object.")
+        raise UserError(f"{path} is not one of our files: it holds no JSON object. {remedy}")
     return data

@@ -17,7 +17,7 @@ from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.errors import UserError
-from archsearch.fingerprint import changed_surroundings, check_same, describe_space
+from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.fitting import family_population
 from archsearch.measuring import admits
 from archsearch.plan import Plan, Speed
@@ -35,6 +35,7 @@ from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
 from archsearch.trials import TrialRecord, read_records
+from archsearch.typed import from_plain
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -58,15 +59,31 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         population=family_population(known.image_shape, known.num_classes, settings=settings),
         num_train=num_train,
         num_validation=num_validation,
-        speed=Speed(**read_json(folder.speed)) if folder.speed.exists() else estimate_speed(),
+        speed=_stored_speed(folder) or estimate_speed(),
     )
+
+
+def _stored_speed(folder: RunFolder) -> Speed | None:
+    """As measured by an earlier search of this name.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    if not folder.speed.exists():
+        return None
+    remedy = "Remove it: the speed is measured again."
+    stored = read_json(folder.speed, remedy=remedy)
+    try:
+        return from_plain(Speed, stored)
+    except TypeError as error:
+        raise UserError(f"{folder.speed} is not one of our files ({error}). {remedy}") from error
 
 
 def _stored(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
     """What an earlier session wrote in settings.json; `None` if the search begins anew."""
     if overwrite:
         return None
-    if folder.trials.exists() and not folder.exists():
+    if not folder.exists() and folder.trials.exists() and not folder.overwritten.exists():
         raise UserError(
             f"There is no {folder.settings} for the trials in {folder.trials}. Restore it, choose another "
             "--run, or start over with --overwrite."
@@ -79,7 +96,7 @@ def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: 
     if settings.iterations is not None:
         plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
     if "confirm" in given:
-        plan = dataclasses.replace(plan, confirm=max(plan.confirm, settings.confirm))
+        plan = dataclasses.replace(plan, confirm=max(plan.confirm, given["confirm"]))
     if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
         if settings.max_seconds is not None:
             planned_seconds = settings.max_seconds * (1 - fitting.RESERVE)
@@ -136,7 +153,8 @@ class Search:
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start), []
             else:
-                plan, records = _continued_plan(stored, settings, self.given), self._records()
+                plan = _continued_plan(stored, settings, self.given)
+                records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
             description = self._describe(settings, splits, problem, plan, tuner)
@@ -159,9 +177,10 @@ class Search:
             raise UserError("This run was searched on arrays: call archsearch.search(data=...) with them.")
         return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
 
-    def _records(self) -> list[TrialRecord]:
+    def _records(self, plan: Plan) -> list[TrialRecord]:
         """Of earlier sessions; what a kill left beside them is tidied up."""
         records, torn = read_records(self.folder.trials)
+        check_log(self.folder.trials, plan, records)
         if torn:
             self.folder.drop_torn_line()
         end_those_of(self.folder, records)
@@ -263,9 +282,11 @@ class Search:
     ) -> None:
         from archsearch.best import BestKeeper
         from archsearch.reporting.events import EventWriter, FigureWriter  # loads Matplotlib
+        from archsearch.reporting.report import ReportWriter
 
         keeper = BestKeeper(self.folder, settings.direction, problem)
-        callbacks = [keeper, EventWriter(self.folder), FigureWriter(self.folder), *self.callbacks]
+        own = [keeper, EventWriter(self.folder), FigureWriter(self.folder), ReportWriter(self.folder)]
+        callbacks = [*own, *self.callbacks]
         tuner.oracle.replay(records)
         write_hparams_config(self.folder.path, hyperparameter_kinds(tuner.oracle.hyperparameters))
         with ExitStack() as ends:

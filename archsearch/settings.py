@@ -153,7 +153,9 @@ def continued(
     settings = SearchSettings(**stored)
     changes = {name: value for name, value in given.items() if value != getattr(settings, name)}
     # To give what the plan chose by itself changes nothing.
-    changes = {name: value for name, value in changes.items() if planned.get(name) != value}
+    changes = {
+        name: value for name, value in changes.items() if name not in planned or planned[name] != value
+    }
     differences = [
         f"{name.replace('_', ' ')}: stored {_in_force(settings, planned, name)}, given {value}"
         for name, value in changes.items()

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_REASON = 300
 """Characters of an exception's message that are kept."""
 
+GRAPH_ERROR = ("Graph execution error:", "Detected at node ")
+"""How TensorFlow begins, before the place in the code, indented, and the reason."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -125,10 +128,11 @@ def _is_foreseen(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The exception in one line; TensorFlow's go on for pages."""
-    text = str(error).strip()
-    first = text.partition("\n")[0][:MAX_REASON]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    """The exception in one line; TensorFlow's go on for pages, and say at the end what is the matter."""
+    lines = str(error).strip().splitlines()
+    reasons = (line for line in lines if line and not line.startswith((*GRAPH_ERROR, " ", "\t")))
+    reason = next(reasons, "".join(lines[:1]))[:MAX_REASON]
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 @contextlib.contextmanager
@@ -179,6 +183,8 @@ class Training:
         hp = keras_tuner.HyperParameters()
         hp.values = dict(self.task.values)
         model = self.task.hypermodel.build(hp)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
         folder = self.task.resume_folder
         checkpoints = Checkpoints(folder, self.task.identity) if folder else None
         curve = self._go_on(model, checkpoints) if checkpoints else []
@@ -196,7 +202,11 @@ class Training:
     def _go_on(self, model: keras.Model, checkpoints: Checkpoints) -> list[Epoch]:
         """Takes up what an earlier process came to, and reports its epochs."""
         found = checkpoints.load()
-        if found is None or not restore(model, found.arrays):
+        if found is None:
+            return []
+        if not model.built:  # one that knows its weights only from its first images
+            model(self.task.dataset.train.x[:1])
+        if not restore(model, found.arrays):
             return []
         self.earlier_seconds = found.seconds
         curve = [dict(values) for values in found.curve]

@@ -15,7 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from archsearch.errors import UserError
+from archsearch.errors import UserError, reading
+from archsearch.typed import from_plain
+from space.architecture import Architecture
 
 
 class Status(StrEnum):
@@ -99,7 +101,7 @@ class TrialRecord:
         """Reads one line; keys that a later version added are ignored.
 
         Raises:
-            ValueError: The line is not JSON or lacks a field.
+            ValueError, TypeError: The line is not JSON, or a field is missing or of another type.
         """
         data = json.loads(line)
         if not isinstance(data, dict):
@@ -112,7 +114,12 @@ class TrialRecord:
         data["role"] = Role(data["role"])
         data["status"] = Status(data["status"])
         data["curve"] = tuple(data["curve"])
-        return cls(**data)
+        record = from_plain(cls, data)
+        if record.architecture is not None:
+            Architecture.from_dict(record.architecture)
+        if record.status is Status.COMPLETED and record.score is None:
+            raise ValueError("completed without a score")
+        return record
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold; a value that is not finite becomes `None`."""
@@ -144,11 +151,12 @@ def read_records(path: Path) -> tuple[list[TrialRecord], bool]:
     was given) the later counts.
 
     Raises:
-        UserError: A line other than the last is unreadable.
+        UserError: The file or a line other than the last is unreadable.
     """
     if not path.exists():
         return [], False
-    text = path.read_bytes().decode("utf-8", errors="replace")
+    with reading(path):
+        text = path.read_bytes().decode("utf-8", errors="replace")
     lines = text.split("\n")
     records: dict[str, TrialRecord] = {}
     torn = False
@@ -161,7 +169,7 @@ def read_records(path: Path) -> tuple[list[TrialRecord], bool]:
             continue
         try:
             record = TrialRecord.from_json(line)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path} is damaged in line {number} ({error}). Remove that line to lose only its trial, "
                 "or start over with --overwrite."

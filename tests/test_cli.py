@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from archsearch import cli
+from archsearch.errors import HyperModelError, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,6 +50,7 @@ def save_npz(path: Path, **changes: object) -> Path:
         (["--factor", "1"], "must be a whole number, at least 2"),
         (["--max-epochs", "0"], "must be a whole number, at least 1"),
         (["--iterations", "2.5"], "must be a whole number, at least 1"),
+        (["--confirm", "-1"], "must be a whole number, at least 0"),
         (["--seed", "-1"], "must be a whole number, at least 0"),
         (["--recipe", "best"], "invalid choice"),
         (["--flip", "maybe"], "invalid choice"),
@@ -157,18 +161,30 @@ def test_the_plan_is_told_in_whole_trials_and_epochs(
 ) -> None:
     assert search("--plan", "--dataset", "cifar10", "--max-epochs", "9", "--logs", str(tmp_path)) == 0
     lines = capsys.readouterr().out.splitlines()
-    # Keras Tuner's 23 trials and the baseline; 27 + 33 + 27 epochs of the brackets and 9 of the baseline.
-    assert lines[0].startswith("24 trials, 96 epochs of 45,000 images, about ")
+    # Keras Tuner's 23 trials, the baseline, and two seeds of it and of the best two; 27 + 33 + 27 epochs of
+    # the brackets, 9 of the baseline and 6 x 9 of the confirmations.
+    assert lines[0].startswith("30 trials, 150 epochs of 45,000 images, about ")
     assert lines[2].startswith("  b2: 9 x 1 epoch -> 3 x 3 epochs -> 1 x 9 epochs, about ")
     assert lines[3].startswith("  b1: 5 x 3 epochs -> 2 x 9 epochs, about ")
     assert lines[4].startswith("  b0: 3 x 9 epochs, about ")
+    assert lines[5].startswith("  confirm: best 2 and baseline, 2 seeds each: 6 x 9 epochs, about ")
+
+
+def test_confirming_can_be_switched_off_in_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--plan", "--dataset", "cifar10", "--max-epochs", "9", "--confirm", "0", "--logs", str(tmp_path))
+    assert search(*flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("24 trials, 96 epochs of 45,000 images, about ")
+    assert not any("confirm" in line for line in lines)
 
 
 def test_the_plan_as_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--plan", "--json", "--dataset", "digits", "--max-epochs", "3", "--logs", str(tmp_path))
     assert search(*flags) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert (plan["num_trials"], plan["num_epochs"]) == (7, 15)
+    assert (plan["num_trials"], plan["num_epochs"], plan["confirm"]) == (7 + 6, 15 + 18, 2)
     assert [bracket["name"] for bracket in plan["brackets"]] == ["b1", "b0"]
     assert plan["brackets"][0]["rungs"] == [{"epochs": 1, "size": 3}, {"epochs": 3, "size": 1}]
 
@@ -192,3 +208,146 @@ def test_help_and_plan_need_no_tensorflow(arguments: list[str]) -> None:
     )
     command = [sys.executable, "-c", program, *arguments]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+# Errors and signals.
+
+
+def guarded(command: Callable[[], int], interrupted: str = "") -> int:
+    return cli._guarded(command, interrupted)
+
+
+def failing(error: BaseException) -> Callable[[], int]:
+    def command() -> int:
+        raise error
+
+    return command
+
+
+@pytest.fixture
+def heeded() -> Iterator[dict[signal.Signals, object]]:
+    """As in a terminal: tests that a shell runs in the background inherit that Ctrl-C is ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours: dict[signal.Signals, object] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    for number, handler in ours.items():
+        signal.signal(number, handler)  # type: ignore[arg-type]
+    yield ours
+    for number, previous in before.items():
+        signal.signal(number, previous)
+
+
+def test_an_error_that_was_foreseen_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(failing(UserError("Do this instead."))) == 1
+    assert capsys.readouterr().err == "error: Do this instead.\n"
+
+
+def test_an_error_in_the_users_space_shows_its_traceback_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def build() -> None:
+        raise ZeroDivisionError("no units")
+
+    def command() -> int:
+        try:
+            build()
+        except ZeroDivisionError as error:
+            raise HyperModelError("mine:Space cannot be built.") from error
+        return 0
+
+    assert guarded(command) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("Traceback (most recent call last)") == 1
+    assert shown.count("ZeroDivisionError: no units") == 1
+    assert "in build\n" in shown
+    assert "HyperModelError" not in shown
+    assert shown.endswith("error: mine:Space cannot be built.\n")
+
+
+def test_an_error_that_was_not_foreseen_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        guarded(failing(ZeroDivisionError("a bug")))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_in_an_orderly_way(
+    number: signal.Signals,
+    status: int,
+    heeded: dict[signal.Signals, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended = []
+
+    def command() -> int:
+        try:
+            signal.raise_signal(number)
+        finally:
+            ended.append(True)
+        return 0
+
+    assert guarded(command, "all is saved. Continue: python search.py") == status
+    assert ended == [True]
+    assert capsys.readouterr().err == "\ninterrupted; all is saved. Continue: python search.py\n"
+    assert {number: signal.getsignal(number) for number in heeded} == heeded
+
+
+TWO_SIGNALS = """
+import signal, sys
+from archsearch import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+first, second = (getattr(signal, name) for name in sys.argv[1:])
+def command():
+    try:
+        signal.raise_signal(first)
+    finally:
+        print("first", flush=True)
+        signal.raise_signal(second)
+        print("second", flush=True)
+sys.exit(cli._guarded(command, "all is saved"))
+"""
+
+
+@pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("second", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_second_signal_ends_it_at_once(first: str, second: str, status: int) -> None:
+    command = [sys.executable, "-c", TWO_SIGNALS, first, second]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, "first\n", "")
+
+
+def test_a_signal_that_is_ignored_stays_ignored(heeded: dict[signal.Signals, object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def command() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 7
+
+    assert guarded(command) == 7
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_a_signal_that_is_ignored_stays_so_after_one_that_is_not(
+    heeded: dict[signal.Signals, object],
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ended = []
+
+    def command() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            ended.append(True)
+        return 0
+
+    assert guarded(command) == 143
+    assert ended == [True]
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_the_command_that_continues_does_not_start_over() -> None:
+    flags = ["--run", "my run", "--overwrite", "--max-epochs", "9"]
+    assert cli._kept("python search.py", flags) == (
+        "is saved. Continue: python search.py --run 'my run' --max-epochs 9"
+    )
+    assert cli._kept("python search.py", []) == "is saved. Continue: python search.py"

@@ -17,9 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.end_to_end
 
-PLAN = ("--max-epochs", "2", "--factor", "2", "--max-macs", "1M")
-NUM_TRIALS = 6
-"""Brackets of 2 x 1 -> 1 x 2 epochs and of 2 x 2 epochs, and the baseline."""
+PLAN = ("--max-epochs", "2", "--factor", "2", "--max-macs", "1M", "--confirm", "1")
+NUM_TRIALS = 10
+"""Brackets of 2 x 1 -> 1 x 2 and of 2 x 2 epochs, the baseline, and two seeds of it and of the best."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,11 @@ def test_a_search_ends_with_the_incumbent_and_the_next_command(
     out = searched.stdout.splitlines()
     assert out[0].startswith(f"{NUM_TRIALS} of {NUM_TRIALS} planned trials completed in ")
     assert out[1].startswith("incumbent: val_accuracy ")
-    assert out[-2].startswith(("lift:      ", "No structure did better than "))
+    verdicts = [
+        line for line in out if line.startswith(("lift over the documented", "No structure did better"))
+    ]
+    assert len(verdicts) == 1
+    assert any("confirmed " in line for line in out)
     assert "the documented network at width " in searched.stdout
     assert out[-1] == "next: python final_train.py --best"
     assert not any("Traceback" in line or "oneDNN" in line for line in searched.stderr.splitlines())
@@ -132,7 +136,18 @@ def test_a_run_leaves_its_files(place: Workplace, searched: subprocess.Completed
     assert [trial["status"] for trial in trials] == ["COMPLETED"] * NUM_TRIALS
     assert all(len(trial["curve"]) == trial["epochs"] for trial in trials)
     assert all(trial["macs"] <= 1_000_000 for trial in trials)
-    assert best["score"] == max(trial["score"] for trial in trials if trial["epochs"] == 2)
+    means = {
+        name: sum(
+            trial["score"]
+            for trial in trials
+            if trial["parent_trial_id"] == name and trial["role"] == "confirm"
+        )
+        / 2
+        for name in best["confirmed"]
+    }
+    assert "baseline" in means
+    assert len(means) == 2
+    assert means[best["trial_id"]] == max(means.values())
     folder = place.folder / "logs" / "default"
     assert (folder / "search.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (folder / "trials").iterdir()} == {trial["trial_id"] for trial in trials}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import archsearch
 from archsearch import UserError
+from archsearch.trials import Status
 
 
 def data(*, test: bool = True) -> Any:
@@ -52,16 +54,188 @@ def test_an_earlier_result_stays_until_the_new_one_is_complete(
     from archsearch import runtime
 
     runtime.import_tensorflow()
-    from archsearch import training
+    from archsearch import training, watch
 
     folder = tmp_path / "default" / "final" / "documented"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({"test_accuracy": 0.5}))
 
     def diverge(*args: Any) -> None:
-        raise training.Diverged("the loss was nan")
+        raise watch.Diverged("the loss was nan")
 
-    monkeypatch.setattr(training, "train", diverge)
+    monkeypatch.setattr(training.Training, "run", diverge)
     with pytest.raises(UserError, match=r"The final training failed: the loss was nan\."):
         final_train(tmp_path, overwrite=True)
     assert json.loads((folder / "result.json").read_text()) == {"test_accuracy": 0.5}
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == ["documented"]
+
+
+# Going on with an interrupted one.
+
+
+def best_of(logs: Path, **options: Any) -> Any:
+    return archsearch.final_train("best", data=data(), logs=logs, verbose=False, **options)
+
+
+@pytest.fixture(scope="module")
+def searched(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs of a search for networks of at most 400,000 macs, whose trials only pretend to train."""
+    from archsearch.run_folder import RunFolder
+    from archsearch.searching import Search
+    from archsearch.training import TrialResult
+
+    def pretend(task: Any, on_epoch: Any = None) -> TrialResult:
+        curve = ({"val_accuracy": 0.25 if task.trial_id == "baseline" else 0.5},)
+        return TrialResult(Status.COMPLETED, curve, 1.0, 0)
+
+    logs = tmp_path_factory.mktemp("logs")
+    given = {"max_epochs": 1, "confirm": 0, "max_macs": 400_000, "seed": 3}
+    run = Search(
+        data=data(),
+        folder=RunFolder(logs / "default"),
+        overwrite=False,
+        hypermodel=None,
+        callbacks=(),
+        given=given,
+        run_trial=pretend,
+    ).execute()
+    assert run.incumbent is not None
+    assert run.incumbent.trial_id == "b0-r0-s0"
+    return logs
+
+
+@pytest.fixture
+def logs(searched: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(searched, tmp_path / "logs"))
+
+
+@pytest.fixture
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch is worth a file, however short."""
+    from archsearch import checkpoints
+
+    monkeypatch.setattr(checkpoints, "WORTH_SAVING", 0.0)
+    monkeypatch.setattr(checkpoints, "MAX_SHARE", float("inf"))
+
+
+class Killed(BaseException):
+    """Instead of a kill."""
+
+
+def interrupt(logs: Path, *, after: int, **options: Any) -> list[dict[str, float]]:
+    """A final training that ends after so many epochs; what these gave."""
+    from archsearch.reporting.tensorboard import TrialEvents
+
+    seen: list[dict[str, float]] = []
+
+    def epoch(self: TrialEvents, epoch: int, values: dict[str, float]) -> None:
+        seen.append(dict(values))
+        if epoch == after:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrialEvents, "epoch", epoch)
+        with pytest.raises(Killed):
+            best_of(logs, **options)
+    return seen
+
+
+def weights(folder: Path) -> list[bytes]:
+    import keras
+
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    return [np.asarray(each).tobytes() for each in model.weights]
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    epochs: list[dict[str, float]] = json.loads((folder / "history.json").read_text())["epochs"]
+    return epochs
+
+
+def without_seconds(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in epochs]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_an_interrupted_final_training_goes_on_bit_for_bit_with_its_epochs_and_seed(
+    logs: Path, searched: Path, tmp_path: Path
+) -> None:
+    """What is not given again is what was given then."""
+    other = Path(shutil.copytree(searched, tmp_path / "other"))
+    best_of(other, epochs=3, seed=8)
+    before = interrupt(logs, after=2, epochs=3, seed=8)
+    folder = logs / "default" / "final"
+    assert not (folder / "best").exists()
+    result = best_of(logs)
+    assert (result["epochs"], result["seed"]) == (3, 8)
+    assert history(folder / "best")[:2] == before, "with their seconds: they were not trained again"
+    assert result["seconds"] >= sum(epoch["seconds"] for epoch in history(folder / "best"))
+    undisturbed = other / "default" / "final" / "best"
+    assert without_seconds(history(folder / "best")) == without_seconds(history(undisturbed))
+    assert weights(folder / "best") == weights(undisturbed)
+    names = {path.name for path in undisturbed.iterdir() if "tfevents" not in path.name}
+    assert {path.name for path in (folder / "best").iterdir() if "tfevents" not in path.name} == names
+    assert {"begun.json", "resume"}.isdisjoint(names)
+    assert not (folder / "best.unfinished").exists()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_another_final_training_than_the_interrupted_one_is_refused_with_the_differences(
+    logs: Path,
+) -> None:
+    interrupt(logs, after=1, epochs=3, seed=8)
+    folder = logs / "default" / "final" / "best.unfinished"
+    state = (folder / "resume" / "state.npz").read_bytes()
+    with pytest.raises(UserError, match=r"\(epochs: stored 3, now 5; seed: stored 8, now 9\)") as refusal:
+        best_of(logs, epochs=5, seed=9)
+    assert str(folder) in str(refusal.value)
+    assert "--overwrite to start over" in str(refusal.value)
+    with pytest.raises(UserError, match=r"\(recipe name: stored modern, now documented; "):
+        best_of(logs, recipe="documented")
+    assert (folder / "resume" / "state.npz").read_bytes() == state
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_the_images_of_an_interrupted_final_training_have_to_be_the_same(tmp_path: Path) -> None:
+    """Without a search, which would have refused them already."""
+    begun = tmp_path / "default" / "final" / "documented.unfinished" / "begun.json"
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({"images": "others", "epochs": 3, "seed": 0}))
+    with pytest.raises(UserError, match=r"was another one \(images: stored others, now \w+; "):
+        final_train(tmp_path)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_overwrite_starts_an_interrupted_final_training_over(logs: Path) -> None:
+    before = interrupt(logs, after=1, epochs=3, seed=8)
+    result = best_of(logs, epochs=2, overwrite=True)
+    assert (result["epochs"], result["seed"]) == (2, 3), "the run's seed, not that of the interrupted one"
+    epochs = history(logs / "default" / "final" / "best")
+    assert len(epochs) == 2
+    assert epochs[0] != before[0]
+    assert not (logs / "default" / "final" / "best.unfinished").exists()
+
+
+@pytest.mark.tensorflow
+def test_an_interrupted_one_of_short_epochs_begins_anew_with_its_epochs(logs: Path) -> None:
+    """Nothing was worth a file, but what it was to be is known."""
+    before = interrupt(logs, after=2, epochs=2)
+    result = best_of(logs)
+    epochs = history(logs / "default" / "final" / "best")
+    assert result["epochs"] == 2
+    assert without_seconds(epochs) == without_seconds(before)
+    assert epochs != before
+
+
+@pytest.mark.tensorflow
+def test_a_damaged_note_of_an_interrupted_one_is_refused_by_name(logs: Path) -> None:
+    interrupt(logs, after=1, epochs=2)
+    begun = logs / "default" / "final" / "best.unfinished" / "begun.json"
+    begun.write_text("{")
+    with pytest.raises(UserError, match=rf"{begun} cannot be read .*--overwrite"):
+        best_of(logs)
+    assert best_of(logs, epochs=1, overwrite=True)["epochs"] == 1

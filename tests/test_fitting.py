@@ -143,6 +143,90 @@ def test_a_narrower_baseline_is_named() -> None:
     assert baseline_name(plan, "mine:Space") == "the defaults of the space"
 
 
+# Confirmations.
+
+
+def confirm_seconds(plan: Plan, confirm: int) -> float:
+    """By hand: two seeds of the baseline, and of so many networks from the larger half."""
+    macs = plan.cost.baseline_macs + confirm * plan.cost.promoted_macs
+    images = 3 * plan.images_per_epoch + NUM_VALIDATION
+    overhead = (1 + confirm) * plan.speed.overhead_seconds
+    return 2 * (overhead + plan.max_epochs * images * macs / plan.speed.macs_per_second)
+
+
+@pytest.mark.parametrize("confirm", [1, 2, 5])
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_confirmations_take_a_quarter_of_the_time_at_most(macs_per_second: float, confirm: int) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, max_seconds=seconds, confirm=confirm)
+        assert 0 <= plan.confirm <= confirm
+        if plan.confirm:
+            assert confirm_seconds(plan, plan.confirm) <= seconds / 4
+
+
+@pytest.mark.parametrize("confirm", [2, 5])
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_fewer_are_confirmed_before_anything_else_gets_smaller(macs_per_second: float, confirm: int) -> None:
+    for seconds in TIMES:
+        one = fitted(macs_per_second, max_seconds=seconds, confirm=1)
+        more = fitted(macs_per_second, max_seconds=seconds, confirm=confirm)
+        for name in ("max_epochs", "images_per_epoch", "max_macs", "baseline_width"):
+            assert getattr(more, name) == getattr(one, name)
+        assert (more.confirm == 0) is (one.confirm == 0)
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_as_many_are_confirmed_as_fit(macs_per_second: float) -> None:
+    for seconds in TIMES:
+        plan = fitted(macs_per_second, max_seconds=seconds, confirm=5)
+        if plan.confirm in (0, 5):
+            continue
+        others = dataclasses.replace(plan, confirm=0, iterations=1).seconds
+        one_more = confirm_seconds(plan, plan.confirm + 1)
+        assert one_more > seconds / 4 or others + one_more > 0.9 * (seconds - 12)
+
+
+def test_short_times_confirm_one_network_and_long_ones_all() -> None:
+    found = [fitted(1e14, max_seconds=seconds, confirm=5).confirm for seconds in (300.0, 86_400.0)]
+    assert found == [1, 5]
+
+
+TIGHTEST = 2_100_000
+"""Slightly more than the tightest limit that a plan tries, which one random network in a hundred meets."""
+
+
+def test_the_tightest_limit_that_this_file_counts_with() -> None:
+    drawn = sorted(one.macs(SHAPE) for one in random_architectures(1000, seed=0, base=MODERN))
+    assert 2_000_000 < drawn[10] < TIGHTEST
+
+
+@pytest.mark.parametrize("overhead", [0.1, 2.0, 8.0])
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_nothing_is_confirmed_only_where_no_search_would_fit(macs_per_second: float, overhead: float) -> None:
+    """The smallest one with one confirmed network: 7 + 4 trials of 15 + 12 epochs of 9,000 images."""
+    epoch = TIGHTEST * (3 * 9000 + NUM_VALIDATION) / macs_per_second
+    for seconds in (*TIMES, 120.0, 600.0):
+        smallest, confirmations = 11 * overhead + 27 * epoch, 4 * overhead + 12 * epoch
+        if smallest <= 0.9 * (seconds - 12) and confirmations <= seconds / 4:
+            assert fitted(macs_per_second, overhead_seconds=overhead, max_seconds=seconds).confirm >= 1
+
+
+def test_where_nothing_fits_nothing_is_confirmed() -> None:
+    assert fitted(1e6, max_seconds=60.0).confirm == 0
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_confirming_can_be_switched_off(macs_per_second: float) -> None:
+    for seconds in TIMES:
+        assert fitted(macs_per_second, max_seconds=seconds, confirm=0).confirm == 0
+    assert fitted(macs_per_second, max_epochs=9, confirm=0).confirm == 0
+
+
+@pytest.mark.parametrize("confirm", [1, 2, 7])
+def test_epochs_without_a_time_confirm_in_full(confirm: int) -> None:
+    assert fitted(1e6, max_epochs=50, confirm=confirm).confirm == confirm
+
+
 # Limits.
 
 
@@ -204,7 +288,7 @@ def test_epochs_without_a_time_keep_everything() -> None:
     assert (plan.max_epochs, plan.iterations, plan.images_per_epoch) == (50, 1, NUM_TRAIN)
     assert (plan.max_macs, plan.max_params, plan.max_seconds) == (None, None, None)
     assert plan.baseline_width == 1.0
-    assert plan.num_trials == 91
+    assert plan.num_trials == 91 + 6
 
 
 def test_epochs_with_a_time_keep_the_epochs() -> None:

@@ -12,7 +12,8 @@ import pytest
 from archsearch.trials import Role, Status, TrialRecord
 
 if TYPE_CHECKING:
-    from archsearch.oracle import Assignment, HyperbandOracle
+    from archsearch.assignment import Assignment
+    from archsearch.oracle import HyperbandOracle
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
@@ -407,15 +408,6 @@ def test_keras_tuner_reads_the_fidelity_from_the_values() -> None:
         assert trial.hyperparameters.get("tuner/initial_epoch") == 0
 
 
-def test_values_without_those_of_keras_tuner() -> None:
-    from archsearch.oracle import structure_values
-
-    assert structure_values({"x": 1, "tuner/epochs": 3, "tuner/round": 0, "block/x": 2}) == {
-        "x": 1,
-        "block/x": 2,
-    }
-
-
 def test_the_oracle_writes_no_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run(make(choices(3)))
@@ -476,10 +468,180 @@ def test_replay_knows_trials_scores_and_their_order() -> None:
     assert oracle.get_best_trials()[0].trial_id == best[1]
 
 
-def test_confirmations_in_the_log_take_no_part() -> None:
+def test_confirmations_in_the_log_take_no_part_in_the_search() -> None:
+    """They stand there before the end where time was short once, and there is more now."""
     ended = run(make())
     records = [record for _, record in ended[:5]]
-    confirmation = TrialRecord(**(vars(records[1]) | {"trial_id": "confirm-0", "role": Role.CONFIRM}))
+    place = {"iteration": None, "bracket": None, "rung": None, "slot": None}
+    confirmation = TrialRecord(
+        **(vars(records[1]) | place | {"trial_id": f"{records[1].trial_id}-c1", "role": Role.CONFIRM})
+    )
     assert continued([*records, confirmation], continuous(), judged) == (
         continued(records, continuous(), judged)
     )
+
+
+# Confirmations.
+
+
+def ordered(assignment: Assignment) -> float:
+    """Bracket 2 is better than 1 and that than 0; in each, the lower slot is."""
+    if assignment.bracket is None or assignment.position is None:
+        return 0.4
+    return assignment.bracket.number / 10 - assignment.position.slot / 1000
+
+
+CONFIRMED = [
+    *("baseline-c1", "baseline-c2"),
+    *("b2-r2-s0-c1", "b2-r2-s0-c2"),
+    *("b1-r1-s0-c1", "b1-r1-s0-c2"),
+]
+
+
+def ids(ended: Iterable[tuple[Assignment, TrialRecord]]) -> list[str]:
+    return [assignment.trial_id for assignment, _ in ended]
+
+
+def test_the_best_and_the_baseline_are_confirmed_after_the_last_bracket() -> None:
+    ended = run(make(confirm=2), ordered)
+    assert ids(ended)[24:] == CONFIRMED
+    assert ids(ended)[:24] == ids(run(make(), ordered))
+
+
+def test_the_lowest_loss_is_confirmed() -> None:
+    import keras_tuner
+
+    from archsearch.oracle import HyperbandOracle
+
+    objective = keras_tuner.Objective("val_accuracy", "min")
+    oracle = HyperbandOracle(objective, max_epochs=9, confirm=1, hyperparameters=continuous())
+    assert ids(run(oracle, ordered))[-2:] == ["b0-r0-s2-c1", "b0-r0-s2-c2"]
+
+
+def test_a_confirmation_trains_the_same_values_in_full_with_a_fresh_seed() -> None:
+    ended = run(make(confirm=2), ordered)
+    by_name = {assignment.trial_id: assignment for assignment, _ in ended}
+    for name in CONFIRMED:
+        confirmation, parent = by_name[name], by_name[name.rpartition("-")[0]]
+        assert confirmation.role is Role.CONFIRM
+        assert confirmation.values == parent.values
+        assert confirmation.parent_trial_id == parent.trial_id
+        assert confirmation.epochs == 9
+        assert (confirmation.bracket, confirmation.position, confirmation.attempt) == (None, None, 0)
+    assert len({assignment.seed for assignment in by_name.values()}) == 30
+
+
+def test_seeds_of_confirmations_depend_on_the_seed_of_the_search() -> None:
+    seeds = [
+        [one.seed for one in assignments(run(make(confirm=1, seed=seed), ordered))[24:]] for seed in (0, 0, 1)
+    ]
+    assert seeds[0] == seeds[1]
+    assert set(seeds[0]).isdisjoint(seeds[2])
+
+
+def test_no_network_to_confirm_is_no_confirmation() -> None:
+    assert len(run(make(confirm=0))) == 24
+    only_the_baseline = run(make(confirm=2), lambda one: 0.5 if one.role is Role.BASELINE else None)
+    assert {one.role for one in assignments(only_the_baseline)} == {Role.BASELINE, Role.SEARCH}
+
+
+def test_without_a_baseline_the_best_are_confirmed_alone() -> None:
+    def baseline_fails(assignment: Assignment) -> float | None:
+        return None if assignment.role is Role.BASELINE else ordered(assignment)
+
+    assert ids(run(make(confirm=2), baseline_fails))[24:] == CONFIRMED[2:]
+    assert ids(run(make(confirm=2, baseline=None), ordered))[23:] == CONFIRMED[2:]
+
+
+def test_a_failed_confirmation_is_not_tried_again() -> None:
+    def seed_fails(assignment: Assignment) -> float | None:
+        return None if assignment.trial_id.endswith("c1") else ordered(assignment)
+
+    assert ids(run(make(confirm=2), seed_fails))[24:] == CONFIRMED
+
+
+def test_fewer_networks_than_are_to_be_confirmed() -> None:
+    """Three networks, two of them for slots of bracket 2; one of them is promoted twice, and confirmed."""
+    ended = run(make(choices(3), confirm=5))
+    names = [name for name in ids(ended) if "-c" in name]
+    assert len(names) == 4
+    assert names[:2] == ["baseline-c1", "baseline-c2"]
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")  # Keras Tuner looks for the best of one NaN
+def test_a_score_that_is_no_number_is_not_confirmed() -> None:
+    def judge(assignment: Assignment) -> float | None:
+        return float("nan") if assignment.trial_id == "b2-r2-s0" else ordered(assignment)
+
+    names = ids(run(make(confirm=1), judge))
+    assert "b2-r2-s1" in names
+    assert names[-2:] == ["b2-r2-s1-c1", "b2-r2-s1-c2"]
+
+
+def test_confirmations_wait_for_the_last_score_of_the_search() -> None:
+    oracle = make(max_epochs=1, confirm=1)
+    baseline, only = oracle.create_trial("a"), oracle.create_trial("b")
+    assert (baseline.trial_id, only.trial_id) == ("baseline", "b0-r0-s0")
+    oracle.update_trial("baseline", {"val_accuracy": 0.5})
+    baseline.status = "COMPLETED"
+    oracle.end_trial(baseline)
+    assert oracle.create_trial("a").status == "IDLE"
+    oracle.update_trial("b0-r0-s0", {"val_accuracy": 0.5})
+    only.status = "COMPLETED"
+    oracle.end_trial(only)
+    assert [oracle.create_trial(name).trial_id for name in "abcd"] == [
+        *("baseline-c1", "baseline-c2", "b0-r0-s0-c1", "b0-r0-s0-c2")
+    ]
+    assert oracle.create_trial("e").status == "IDLE"
+
+
+def test_confirmations_come_next_when_the_search_is_over() -> None:
+    oracle = make(confirm=2)
+    ended = run(make(confirm=2), ordered)[:14]  # to the end of bracket 2
+    oracle.replay(record for _, record in ended)
+    oracle.searching_over = True
+    assert ids(run(oracle, ordered)) == CONFIRMED[:4]
+    oracle.searching_over = False
+    assert ids(run(oracle, ordered))[-2:] == CONFIRMED[4:]
+
+
+def test_where_time_was_short_the_highest_rung_reached_is_confirmed_in_full() -> None:
+    oracle = make(confirm=1)
+    oracle.replay(record for _, record in run(make(), ordered)[:10])
+    oracle.searching_over = True
+    confirmations = assignments(run(oracle, ordered))
+    assert [one.trial_id for one in confirmations][2:] == ["b2-r1-s0-c1", "b2-r1-s0-c2"]
+    assert {one.epochs for one in confirmations} == {9}
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_the_same_networks_are_confirmed_for_any_number_of_workers(workers: int) -> None:
+    alone = by_id(run(make(confirm=3), a_fifth_fails))
+    for order in range(3):
+        assert by_id(run(make(confirm=3), a_fifth_fails, workers=workers, order=order)) == alone
+
+
+def test_of_equal_scores_the_same_are_confirmed_whatever_ended_first() -> None:
+    alone = by_id(run(make(confirm=2), lambda one: 0.5))
+    for order in range(5):
+        assert by_id(run(make(confirm=2), lambda one: 0.5, workers=4, order=order)) == alone
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_prefix_of_a_log_with_confirmations_continues_to_the_same_trials(workers: int) -> None:
+    ended = run(make(confirm=2), a_fifth_fails, workers=workers, order=1)
+    whole = by_id(ended)
+    for length in range(len(ended) + 1):
+        records = [record for _, record in ended[:length]]
+        after = continued(records, continuous(), a_fifth_fails, confirm=2)
+        assert by_id(ended[:length]).keys().isdisjoint(after)
+        assert by_id(ended[:length]) | after == whole
+        if length < len(ended):
+            records.append(record_of(ended[length][0], None, Status.TIMED_OUT))
+            after = continued(records, continuous(), a_fifth_fails, confirm=2)
+            assert by_id(ended[:length]) | after == whole
+
+
+def test_more_confirmations_go_on_where_the_log_ends() -> None:
+    records = [record for _, record in run(make(confirm=1), ordered)]
+    assert list(continued(records, continuous(), ordered, confirm=2)) == CONFIRMED[4:]

@@ -20,6 +20,7 @@ def a_plan(**changes: object) -> Plan:
         iterations=1,
         images_per_epoch=1000,
         num_validation=200,
+        confirm=0,
         baseline_width=1.0,
         max_macs=None,
         max_params=None,
@@ -92,6 +93,11 @@ def test_rungs_get_smaller_and_longer_on_the_way_up(max_epochs: int, factor: int
         assert epochs == sorted(set(epochs))
         assert min(sizes) >= 1
         assert min(epochs) >= 1
+
+
+def test_a_bracket_is_named_by_iteration_and_number() -> None:
+    places = [bracket.place for bracket in plan_brackets(max_epochs=3, factor=3, iterations=2)]
+    assert places == [(0, 1), (0, 0), (1, 1), (1, 0)]
 
 
 def test_iterations_repeat_the_brackets_under_other_names() -> None:
@@ -173,6 +179,23 @@ def test_seconds_by_hand() -> None:
     assert sum(map(plan.bracket_seconds, plan.brackets)) == pytest.approx(plan.seconds - 125.2)
 
 
+# Confirmations.
+
+
+def test_confirmations_are_two_seeds_of_each_network_and_of_the_baseline() -> None:
+    """2 x (2 + 1) trials of 9 epochs. Two baselines of 125.2 s; four networks of 9 x 6.4 + 10 = 67.6 s."""
+    plan = a_plan(confirm=2)
+    assert plan.num_confirmations == 6
+    assert plan.num_trials == 24 + 6
+    assert plan.num_epochs == 96 + 54
+    assert plan.confirm_seconds == pytest.approx(250.4 + 270.4)
+    assert plan.seconds == pytest.approx(a_plan().seconds + 520.8)
+
+
+def test_without_networks_to_confirm_the_baseline_is_not_confirmed_either() -> None:
+    assert (a_plan().num_confirmations, a_plan().confirm_seconds) == (0, 0.0)
+
+
 # More time. One iteration of the plan above takes 623.6 s, the baseline 125.2 s.
 
 
@@ -190,6 +213,12 @@ def test_more_time_takes_no_iteration_away() -> None:
     assert a_plan(iterations=5).with_more_time(750.0).iterations == 5
 
 
+@pytest.mark.parametrize(("max_seconds", "iterations"), [(1893.1, 1), (1893.3, 2)])
+def test_more_time_repeats_neither_baseline_nor_confirmations(max_seconds: float, iterations: int) -> None:
+    """125.2 s and 520.8 s once, and twice 623.6 s."""
+    assert a_plan(confirm=2).with_more_time(max_seconds).iterations == iterations
+
+
 def test_no_time_limit_adds_nothing() -> None:
     assert a_plan(max_seconds=900.0).with_more_time(None) == a_plan()
 
@@ -204,7 +233,7 @@ def test_thousands_of_iterations_are_counted_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "plan", [a_plan(), a_plan(iterations=2, max_macs=10**6, max_params=5, max_seconds=90.5)]
+    "plan", [a_plan(), a_plan(iterations=2, confirm=3, max_macs=10**6, max_params=5, max_seconds=90.5)]
 )
 def test_comes_back_from_json_the_same(plan: Plan) -> None:
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
@@ -220,6 +249,13 @@ def test_description_by_hand() -> None:
         "  b0: 2 x 3 epochs, about 39 s",
         "  limits: macs at most 8.0 M, weights at most 1.5 M",
     ]
+
+
+def test_description_of_confirmations_by_hand() -> None:
+    """156.4 s as above; 2 x 48.4 s for the baseline, 2 x 29.2 s for the best network."""
+    lines = list(describe(a_plan(max_epochs=3, confirm=1)))
+    assert lines[0].startswith("11 trials, 27 epochs of 1,000 images, about 5 min ")
+    assert lines[-1] == "  confirm: best 1 and baseline, 2 seeds each: 4 x 3 epochs, about 3 min"
 
 
 def test_description_without_limits_names_none() -> None:

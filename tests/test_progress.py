@@ -89,6 +89,22 @@ def test_a_file_gets_one_line_for_a_finished_trial() -> None:
     )
 
 
+def test_confirmed_means_stand_where_the_scores_stood() -> None:
+    stream = io.StringIO()
+    place = {"role": Role.CONFIRM, "iteration": None, "bracket": None, "rung": None, "slot": None}
+    with search_progress(stream, done_trials=26) as progress:
+        best, baseline = record("b2-r1-s1", 0.654), record("baseline", 0.6402)
+        means = {"b2-r1-s1": 0.64049, "baseline": 0.65}
+        progress.trial_ended(record("b2-r1-s1-c1", 0.65, **place), best, baseline)
+        progress.trial_ended(record("b2-r1-s1-c2", 0.631, **place), best, baseline, means)
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("[27/27] b2-r1-s1-c1  3 epochs  val_accuracy 0.6500  best 0.6540 (b2-r1-s1)  ")
+    assert second.startswith(
+        "[28/28] b2-r1-s1-c2  3 epochs  val_accuracy 0.6310  best 0.6405 confirmed (b2-r1-s1)  "
+        "baseline 0.6500 confirmed  "
+    )
+
+
 def test_a_line_in_a_file_is_never_wrapped() -> None:
     stream = io.StringIO()
     with search_progress(stream) as progress:
@@ -232,16 +248,31 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_training_prints_one_line_an_epoch_with_the_time_left_in_a_file() -> None:
     stream, clock = io.StringIO(), Clock()
-    values = {"loss": 1.25, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4, "learning_rate": 0.1}
+    values = {"loss": 1.25, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4, "seconds": 60.0}
     with TrainingProgress("final training", stream=stream, clock=clock) as progress:
         clock.now += 60
-        progress.epoch(21, 24, values)  # continued: one epoch took 60 seconds, not 60 / 21
-        clock.now += 60
-        progress.epoch(22, 24, values)
+        progress.epoch(1, 4, values)
+        clock.now += 90
+        progress.epoch(2, 4, values | {"seconds": 90.0})
     numbers = "loss 1.2500  accuracy 0.5000  val_loss 1.5000  val_accuracy 0.4000"
     assert stream.getvalue().splitlines() == [
-        f"final training  epoch 21/24  {numbers}  1:00  3 min left",
-        f"final training  epoch 22/24  {numbers}  2:00  2 min left",
+        f"final training  epoch 1/4  {numbers}  1:00  3 min left",
+        f"final training  epoch 2/4  {numbers}  2:30  2 min left",  # two of 75 seconds, rounded to even
+    ]
+
+
+def test_the_time_left_of_a_continued_training_counts_what_its_earlier_epochs_took() -> None:
+    """Two epochs of 100 s are reported at once by the process that goes on; the clock has not moved."""
+    stream, clock = io.StringIO(), Clock()
+    with TrainingProgress("final training", stream=stream, clock=clock) as progress:
+        for epoch in (1, 2):
+            progress.epoch(epoch, 4, {"loss": 1.0, "seconds": 100.0})
+        clock.now += 160
+        progress.epoch(3, 4, {"loss": 1.0, "seconds": 160.0})
+    assert [line.split("  ")[-2:] for line in stream.getvalue().splitlines()] == [
+        ["0:00", "5 min left"],
+        ["0:00", "3 min left"],
+        ["2:40", "2 min left"],  # one epoch of 360 / 3 = 120 s
     ]
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archsearch import UserError, open_run
+from archsearch.attempts import Attempts
 from archsearch.plan import Cost, Plan, Speed
 from archsearch.run import BUILT_IN, Run, summary
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED
+from space.recipe import MODERN
 
 PLAN = Plan(
     max_epochs=3,
@@ -24,6 +25,7 @@ PLAN = Plan(
     iterations=1,
     images_per_epoch=900,
     num_validation=100,
+    confirm=0,
     baseline_width=1.0,
     max_macs=None,
     max_params=None,
@@ -83,14 +85,36 @@ def stored(path: Path, *records: TrialRecord, finished: bool = True, **changes: 
         "settings": settings,
         "plan": PLAN.to_dict(),
         "hypermodel": BUILT_IN,
-        "recipe": None,
+        "recipe": MODERN.to_dict(),
         "dataset": {"content_hash": "0"},
+        "versions": {},
+        "machine": {},
         "finished": finished,
     }
     write_json(folder.settings, description | changes)
     for one in records:
         folder.append(one)
     return open_run(path)
+
+
+def confirmation(of: str, number: int, score: float | None, **changes: Any) -> TrialRecord:
+    values = {"role": Role.CONFIRM, "epochs": 3, "parent_trial_id": of, "elapsed_seconds": 150.0}
+    place = {"bracket": None, "rung": None, "slot": None, "iteration": None}
+    one = record("confirmation", score, **(place | values | changes))
+    return dataclasses.replace(one, trial_id=f"{of}-c{number}")
+
+
+CONFIRMED = (
+    confirmation("baseline", 1, 0.60),
+    confirmation("baseline", 2, 0.62),
+    confirmation("b1-r1-s0", 1, 0.70),
+    confirmation("b1-r1-s0", 2, 0.72),
+    confirmation("b0-r0-s1", 1, 0.74),
+    confirmation("b0-r0-s1", 2, 0.76),
+)
+"""The second best of the search has the best mean."""
+
+WITH_CONFIRMATIONS = {"plan": dataclasses.replace(PLAN, confirm=2).to_dict()}
 
 
 def test_no_search_is_refused(tmp_path: Path) -> None:
@@ -121,19 +145,102 @@ def test_a_run_without_trials(tmp_path: Path) -> None:
 
 
 def test_incumbent_and_lift_are_of_the_top_rung(tmp_path: Path) -> None:
-    """0.9 after one epoch does not count; 0.8 against 0.6 on 100 images is 20 points,
-    sqrt((0.16 + 0.24) / 100) = 6.3."""
+    """0.9 after one epoch does not count; 0.8 against 0.6 on 100 images is 20 points, and 1.96 times
+    sqrt((0.16 + 0.24) / 100) is 12.4."""
     run = stored(tmp_path, *ALL)
     assert run.incumbent == ALL[4]
     assert run.baseline == ALL[0]
     assert run.lift is not None
     assert run.lift.points == pytest.approx(20)
-    assert run.lift.standard_error == pytest.approx(100 * math.sqrt(0.004))
+    assert (run.lift.low, run.lift.high) == pytest.approx((20 - 12.396, 20 + 12.396), abs=1e-3)
+    assert run.lift.num_seeds == 0
 
 
 def test_a_loss_is_better_when_it_is_smaller(tmp_path: Path) -> None:
     run = stored(tmp_path, *ALL, settings={"objective": "val_loss"})
     assert run.incumbent == ALL[5]
+
+
+# Confirmations.
+
+
+def test_incumbent_and_lift_are_those_that_were_confirmed(tmp_path: Path) -> None:
+    """0.75 against 0.61: 14 points. The seeds of each differ by 0.02, variance 0.0002, which 4.177 (t of 3
+    degrees of freedom, best of two) makes 5.9 points; the split of 100 images, sqrt((0.1875 + 0.2379) / 100)
+    times 2.2414, 14.6."""
+    run = stored(tmp_path, *ALL, *CONFIRMED, **WITH_CONFIRMATIONS)
+    assert run.incumbent == ALL[6]
+    assert [each.trial.trial_id for each in run.confirmations] == ["baseline", "b1-r1-s0", "b0-r0-s1"]
+    assert run.lift is not None
+    assert run.lift.points == pytest.approx(14)
+    assert (run.lift.low, run.lift.high) == pytest.approx((14 - 14.619, 14 + 14.619), abs=1e-2)
+    assert (run.lift.num_seeds, run.lift.found) == (2, False)
+
+
+def test_summary_tells_confirmed_means_and_their_scores(tmp_path: Path) -> None:
+    lines = list(summary(stored(tmp_path, *ALL, *CONFIRMED, **WITH_CONFIRMATIONS)))
+    assert lines == [
+        "13 of 13 planned trials completed in 2.5 min.",
+        "incumbent: val_accuracy 0.7000 after 3 epochs, trial b0-r0-s1",
+        "           confirmed 0.7500, the mean of 0.7400, 0.7600",
+        "           2.5 M macs, 1.50 M weights",
+        "baseline:  val_accuracy 0.6000 after 3 epochs",
+        "           confirmed 0.6100, the mean of 0.6000, 0.6200",
+        "           2.5 M macs, 1.50 M weights",
+        "           the documented network",
+        "lift over the documented network:",
+        "           no difference found: +14.0 points (95 % interval -0.6 to 28.6, 2 seeds)",
+    ]
+
+
+def test_summary_tells_rank_correlations(tmp_path: Path) -> None:
+    """Of three pairs 1 2 3 against 2 1 3."""
+    pairs = [
+        record(f"b1-r1-s{slot}", score, parent_trial_id=f"b1-r0-s{slot}")
+        for slot, score in ((0, 0.8), (1, 0.7), (2, 0.6))
+    ]
+    run = stored(tmp_path, *ALL[:4], *pairs)
+    [correlation] = run.rank_correlations
+    # 0.9, 0.3, 0.4 are the ranks 3 1 2, and 0.8, 0.7, 0.6 are 3 2 1: 1 - 6 x 2 / 24.
+    assert correlation.rho == pytest.approx(0.5)
+    assert "rank correlation between 1 and 3 epochs: +0.50 over 3 trials" in summary(run)
+    assert run.to_status()["rank_correlations"] == [
+        {"epochs": 1, "next_epochs": 3, "num_trials": 3, "rho": pytest.approx(0.5)}
+    ]
+
+
+def test_status_of_a_confirmed_run_is_plain_data(tmp_path: Path) -> None:
+    status = stored(tmp_path, *ALL, *CONFIRMED, **WITH_CONFIRMATIONS).to_status()
+    assert json.loads(json.dumps(status, allow_nan=False, default=list))["confirmed"] == {
+        "baseline": {"mean": pytest.approx(0.61), "scores": [0.6, 0.62]},
+        "b1-r1-s0": {"mean": pytest.approx(0.71), "scores": [0.7, 0.72]},
+        "b0-r0-s1": {"mean": pytest.approx(0.75), "scores": [0.74, 0.76]},
+    }
+    assert status["trials"]["planned"] == 13
+
+
+def test_confirmations_that_are_missing_are_a_deviation(tmp_path: Path) -> None:
+    failed = confirmation("b0-r0-s1", 2, None)
+    run = stored(tmp_path, *ALL, *CONFIRMED[:5], failed, **WITH_CONFIRMATIONS)
+    assert list(run.deviations()) == [
+        "confirmation: 5 of 6 trials completed",
+        "b0-r0-s1-c2 FAILED: ValueError: no",
+    ]
+    assert run.incumbent == ALL[4]
+
+
+def test_confirmations_that_were_kept_are_no_deviation(tmp_path: Path) -> None:
+    assert list(stored(tmp_path, *ALL, *CONFIRMED, **WITH_CONFIRMATIONS).deviations()) == []
+
+
+def test_seconds_of_a_trial_under_way_count(tmp_path: Path) -> None:
+    """Up to its last epoch."""
+    run = stored(tmp_path, *ALL, finished=False)
+    assert run.seconds == 120
+    attempts = Attempts(run.folder.trial("b0-r0-s2"))
+    attempts.begin(125.0)
+    attempts.epoch(1, 140.0)
+    assert run.seconds == 140
 
 
 # Deviations.
@@ -184,7 +291,8 @@ def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
         "baseline:  val_accuracy 0.6000 after 3 epochs",
         "           2.5 M macs, 1.50 M weights",
         "           the documented network",
-        "lift:      +20.0 points, standard error 6.3 on 100 images",
+        "lift over the documented network:",
+        "           +20.0 points (95 % interval 7.6 to 32.4, of the split alone; not confirmed)",
     ]
 
 
@@ -206,7 +314,9 @@ def test_summary_of_a_search_under_way_lists_no_deviations(tmp_path: Path) -> No
     assert not any("not as planned" in line for line in lines)
 
 
-@pytest.mark.parametrize("missing", ["settings", "plan", "hypermodel", "dataset", "finished"])
+@pytest.mark.parametrize(
+    "missing", ["settings", "plan", "hypermodel", "recipe", "dataset", "versions", "machine", "finished"]
+)
 def test_a_file_of_another_version_is_refused_by_name(missing: str, tmp_path: Path) -> None:
     run = stored(tmp_path)
     description = json.loads(run.folder.settings.read_text())
@@ -239,6 +349,8 @@ def test_status_is_plain_data(tmp_path: Path) -> None:
     assert status["trials"] == {"planned": 7, "COMPLETED": 7, "FAILED": 0, "TIMED_OUT": 0}
     assert status["incumbent"]["trial_id"] == "b1-r1-s0"
     assert status["lift_points"] == pytest.approx(20)
+    assert status["lift_interval"] == pytest.approx([7.604, 32.396], abs=1e-3)
+    assert (status["confirmed"], status["rank_correlations"]) == ({}, [])
     assert status["finished"] is True
 
 
@@ -246,6 +358,7 @@ def test_status_of_a_run_that_has_just_begun_is_plain_data(tmp_path: Path) -> No
     status = stored(tmp_path, finished=False).to_status()
     assert json.loads(json.dumps(status, allow_nan=False)) == status
     assert status["incumbent"] is status["baseline"] is status["lift_points"] is None
+    assert status["lift_interval"] is None
 
 
 def test_dataframe_has_a_row_a_trial_and_a_column_a_hyperparameter(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.errors import UserError
+from archsearch.errors import StorageError, UserError
 from archsearch.run_folder import RunFolder, locked, read_json, write_atomically, write_json
 from archsearch.trials import Role, Status, TrialRecord, read_records
 
@@ -93,20 +93,24 @@ def test_data_that_json_cannot_hold_leaves_the_old_file(tmp_path: Path, bad: dic
     assert files(tmp_path) == {"file.json"}
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_that_the_next_would_not_take(
+    tmp_path: Path,
+) -> None:
     """A string where bytes belong fails in the middle, when the new file is already there."""
     path = tmp_path / "file"
     write_atomically(path, b"old")
     with pytest.raises(TypeError, match="bytes-like"):
         write_atomically(path, "new")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
     assert files(tmp_path) == {"file"}
 
 
 def test_a_replacement_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     """What is to be replaced is a folder."""
     (tmp_path / "file").mkdir()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(StorageError, match=f"{tmp_path / 'file'} cannot be written: Is a directory"):
         write_atomically(tmp_path / "file", b"new")
     assert files(tmp_path) == set()
 
@@ -117,7 +121,7 @@ def test_a_folder_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> N
     write_atomically(path, b"old")
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(PermissionError, match="file"):
+        with pytest.raises(StorageError, match="cannot be written: Permission denied"):
             write_atomically(path, b"new")
     finally:
         tmp_path.chmod(0o700)
@@ -302,7 +306,7 @@ def test_clear_of_nothing_is_nothing(tmp_path: Path) -> None:
 
 def test_what_a_process_killed_while_it_wrote_left_is_ours(tmp_path: Path) -> None:
     """The very first file of a run is settings.json, under another name until it is whole."""
-    touch(tmp_path, ".settings.json.4711", "lock")
+    touch(tmp_path, ".settings.json.unfinished", "lock")
     RunFolder(tmp_path).clear()
     assert files(tmp_path) == {"lock"}
 

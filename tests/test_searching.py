@@ -6,7 +6,7 @@ import dataclasses
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +14,27 @@ import numpy as np
 import pytest
 
 from archsearch.callbacks import SearchCallback
-from archsearch.errors import UserError
+from archsearch.errors import HyperModelError, UserError
 from archsearch.plan import plan_brackets
 from archsearch.run import Run
-from archsearch.run_folder import RunFolder, read_json
+from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.searching import Search, planned
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import DOCUMENTED
+from space.recipe import MODERN
 
 if TYPE_CHECKING:
-    from archsearch.training import OnEpoch, TrialResult, TrialTask
+    from archsearch.training import TrialResult, TrialTask
+    from archsearch.watch import OnEpoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 SHAPE = (8, 8, 1)
-SMALL: dict[str, Any] = {"max_epochs": 3}
+SMALL: dict[str, Any] = {"max_epochs": 3, "confirm": 0}
 """Seven trials: the baseline, 3 -> 1, and 2."""
+
+CONFIRMED: dict[str, Any] = {"max_epochs": 3, "confirm": 1}
+"""And four more: the best network and the baseline, twice each."""
 
 
 def images(num: int = 40, seed: int = 0) -> tuple[Any, Any]:
@@ -75,7 +80,7 @@ def a_third_fails(task: TrialTask) -> bool:
     return task.trial_id != "baseline" and random.Random(task.trial_id).random() < 1 / 3
 
 
-def own_space() -> Any:
+def own_space(*, depths: Sequence[int] = (1, 2, 3)) -> Any:
     """A space that builds nothing, for nothing here trains."""
     import keras_tuner
 
@@ -84,7 +89,7 @@ def own_space() -> Any:
             hp.Float("x", 0.0, 1.0, default=0.5)
             if hp.Choice("kind", ["conv", "dense"]) == "conv":
                 with hp.conditional_scope("kind", ["conv"]):
-                    hp.Choice("depth", [1, 2, 3])
+                    hp.Choice("depth", list(depths))
 
     return Space()
 
@@ -128,14 +133,17 @@ def test_what_runs_is_the_plan_trial_for_trial(
     tmp_path: Path, max_epochs: int, factor: int, iterations: int
 ) -> None:
     stub = Stub()
-    run = search(tmp_path / "run", stub, max_epochs=max_epochs, factor=factor, iterations=iterations)
-    ran = Counter((one.iteration, one.bracket, one.rung, one.epochs) for one in run.trials[1:])
+    given = {"max_epochs": max_epochs, "factor": factor, "iterations": iterations, "confirm": 1}
+    run = search(tmp_path / "run", stub, **given)
+    searched = [one for one in run.trials if one.role is Role.SEARCH]
+    ran = Counter((one.iteration, one.bracket, one.rung, one.epochs) for one in searched)
     assert ran == {
         (bracket.iteration, bracket.number, number, rung.epochs): rung.size
         for bracket in plan_brackets(max_epochs=max_epochs, factor=factor, iterations=iterations)
         for number, rung in enumerate(bracket.rungs)
     }
     assert (run.trials[0].role, run.trials[0].epochs) == (Role.BASELINE, max_epochs)
+    assert [(one.role, one.epochs) for one in run.trials[-4:]] == [(Role.CONFIRM, max_epochs)] * 4
     assert sum(task.epochs for task in stub.tasks) == run.plan.num_epochs
     assert len(stub.tasks) == run.plan.num_trials
     assert list(run.deviations()) == []
@@ -289,15 +297,186 @@ def test_other_settings_are_refused_with_the_list(tmp_path: Path, finished: bool
 def test_other_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
-    with pytest.raises(UserError, match="The images of arrays are not those this run was searched on"):
+    with pytest.raises(UserError, match=r"another search \(the images or labels are not the same\)"):
         search(tmp_path / "run", data=images(seed=1))
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
-    with pytest.raises(UserError, match=r"This run searches .*Space, not space\.hypermodel:VGGHyperModel"):
+    with pytest.raises(
+        UserError, match=r"\(hypermodel: stored .*Space, now space\.hypermodel:VGGHyperModel; space x: "
+    ):
         search(tmp_path / "run", hypermodel=None)
+
+
+@pytest.mark.parametrize("given", [{}, SMALL])
+def test_a_space_that_was_changed_under_its_name_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=2), **SMALL)
+    before = settings(path)
+    stub = Stub()
+    with pytest.raises(UserError, match=r"\(space depth values: stored \[1, 2, 3\], now \[1, 2\]\)"):
+        search(path, stub, hypermodel=own_space(depths=(1, 2)), **given)
+    assert stub.tasks == []
+    assert settings(path) == before
+
+
+def test_another_recipe_is_refused(tmp_path: Path) -> None:
+    """Of the user's own; that of the built-in space is a setting."""
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=2), **SMALL)
+    other = own_space()
+    other.recipe = dataclasses.replace(MODERN, batch_size=64)
+    with pytest.raises(UserError, match=r"\(recipe batch_size: stored 128, now 64\)"):
+        search(path, hypermodel=other)
+
+
+def test_the_same_images_may_lie_elsewhere(tmp_path: Path) -> None:
+    (x, y), (x_test, y_test) = images()
+    path, places = tmp_path / "run", [tmp_path / name for name in ("a.npz", "b.npz")]
+    for place in places:
+        np.savez(place, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    first, second = ({"data": str(place), "dataset": str(place)} for place in places)
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=2), **first, **SMALL)
+    run = search(path, **second)
+    assert run.finished
+    assert len(run.trials) == 7
+    assert run.settings.dataset == str(places[1])
+    np.savez(places[0], x_train=x, y_train=1 - y, x_test=x_test, y_test=y_test)
+    with pytest.raises(UserError, match="the images or labels are not the same"):
+        search(path, **first)
+
+
+def test_what_the_plan_chose_may_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=2), max_seconds=3600.0, iterations=1, max_epochs=3)
+    stored = settings(path)
+    chosen = {name: stored["plan"][name] for name in ("max_epochs", "images_per_epoch", "confirm")}
+    assert stored["settings"]["images_per_epoch"] is None
+    run = search(path, **chosen)
+    assert run.plan.to_dict() == stored["plan"]
+    assert run.settings.to_dict() == stored["settings"]
+    assert run.finished
+    with pytest.raises(UserError, match=r"images per epoch: stored 36, given 12\)"):
+        search(path, images_per_epoch=12)
+
+
+def test_fewer_confirmations_that_the_plan_came_to_may_be_given(tmp_path: Path) -> None:
+    """Two networks were asked for, and there was time for one."""
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        search(folder.path, Stub(interrupted_at=2), max_epochs=3)
+    stored = settings(folder.path)
+    write_json(folder.settings, stored | {"plan": stored["plan"] | {"confirm": 1}})
+    for given, confirm in (({}, 1), ({"confirm": 1}, 1), ({"confirm": 2}, 2), ({"confirm": 3}, 3)):
+        assert planned(None, folder=folder, overwrite=False, given=given).confirm == confirm
+    with pytest.raises(UserError, match="confirm: stored 2, given 0"):
+        planned(None, folder=folder, overwrite=False, given={"confirm": 0})
+
+
+def test_other_versions_are_pointed_out_and_go_on(tmp_path: Path) -> None:
+    class Listens(SearchCallback):
+        notes: Sequence[str] = ()
+
+        def on_search_begin(self, *told: Any, notes: Sequence[str], spent_seconds: float) -> None:
+            self.notes = notes
+
+    folder, listens = RunFolder(tmp_path / "run"), Listens()
+    with pytest.raises(KeyboardInterrupt):
+        search(folder.path, Stub(interrupted_at=2), callbacks=(listens,), **SMALL)
+    assert not any("This run began with" in note for note in listens.notes)
+    stored = settings(folder.path)
+    keras_now = stored["versions"]["keras"]
+    write_json(folder.settings, stored | {"versions": stored["versions"] | {"keras": "3.0.0"}})
+    run = search(folder.path, callbacks=(listens,))
+    assert f"This run began with keras 3.0.0, now it is {keras_now}: scores may differ a little." in (
+        listens.notes
+    )
+    assert run.finished
+
+
+# Confirmations.
+
+
+def test_confirmed_means_stand_in_best(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", **CONFIRMED)
+    best, scores = read_json(run.folder.best), {one.trial_id: one.score for one in run.trials}
+    top = max(
+        (one for one in run.trials if one.role is Role.SEARCH and one.epochs == 3),
+        key=lambda one: one.score or 0.0,
+    )
+    assert best["confirmed"] == {
+        name: {
+            "score": scores[name],
+            "mean": pytest.approx((scores[f"{name}-c1"] + scores[f"{name}-c2"]) / 2),
+            "scores": [scores[f"{name}-c1"], scores[f"{name}-c2"]],
+        }
+        for name in ("baseline", top.trial_id)
+    }
+    assert best["rank_correlations"] == []  # of one promotion nothing can be told
+    assert [one.trial_id for one in run.trials[7:]] == [
+        *("baseline-c1", "baseline-c2", f"{top.trial_id}-c1", f"{top.trial_id}-c2")
+    ]
+
+
+def test_confirmations_get_seeds_of_their_own(tmp_path: Path) -> None:
+    stub = Stub()
+    search(tmp_path / "run", stub, **CONFIRMED)
+    assert len({task.seed for task in stub.tasks}) == 11
+    assert stub.tasks[7].values == stub.tasks[0].values
+
+
+def test_more_confirmations_go_on_with_a_finished_search(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    before = [one.trial_id for one in search(path, **CONFIRMED).trials]
+    stub = Stub()
+    run = search(path, stub, confirm=2)
+    assert [one.trial_id for one in run.trials][: len(before)] == before
+    assert [task.trial_id[-3:] for task in stub.tasks] == ["-c1", "-c2"]
+    assert (run.plan.confirm, run.settings.confirm, run.finished) == (2, 2, True)
+    assert list(run.deviations()) == []
+    with pytest.raises(UserError, match="confirm: stored 2, given 1"):
+        search(path, confirm=1)
+
+
+def test_interrupted_in_the_confirmations_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    search(tmp_path / "whole", **CONFIRMED)
+    for number in (7, 8, 10):
+        path = tmp_path / str(number)
+        with pytest.raises(KeyboardInterrupt):
+            search(path, Stub(interrupted_at=number), **CONFIRMED)
+        search(path)
+        assert log(path) == log(tmp_path / "whole")
+
+
+# A space of the user's own that cannot be built.
+
+
+def test_what_a_space_raises_is_told_with_the_values_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Keras Tuner builds it to learn its hyperparameters, before any trial: with the default, then with what
+    its conditions ask for."""
+    import keras_tuner
+
+    class Exploding(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> None:
+            hp.Int("units", 8, 64, default=16)
+            if hp.Choice("kind", ["conv", "dense"]) == "dense":
+                with hp.conditional_scope("kind", ["dense"]):
+                    raise ZeroDivisionError("no units")
+            with hp.conditional_scope("kind", ["dense"]):
+                hp.Choice("depth", [2])
+
+    with pytest.raises(HyperModelError) as raised:
+        search(tmp_path / "logs" / "run", hypermodel=Exploding(), **SMALL)
+    values = {"units": 16, "kind": "dense", "depth": 2}
+    assert str(raised.value).endswith(f"Exploding cannot be built with {values}: ZeroDivisionError: no units")
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_more_iterations_append_brackets(tmp_path: Path) -> None:
@@ -341,7 +520,7 @@ def test_overwrite_starts_over_with_other_settings(tmp_path: Path) -> None:
     search(path, **SMALL)
     (path / "final").mkdir()
     (path / "final" / "model.keras").touch()
-    run = search(path, overwrite=True, max_epochs=1, seed=4)
+    run = search(path, overwrite=True, max_epochs=1, seed=4, confirm=0)
     assert [one.epochs for one in run.trials] == [1, 1]
     assert {one.name for one in (path / "trials").iterdir()} == {"baseline", "b0-r0-s0"}
     assert (path / "final" / "model.keras").exists()

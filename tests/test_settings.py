@@ -86,6 +86,8 @@ def test_refuses_what_is_no_count(text: str) -> None:
         ({"recipe": "old"}, "--recipe must be one of .*documented.*; got 'old'"),
         ({"objective": "accuracy"}, "the objective must be one of val_accuracy, val_loss; got 'accuracy'"),
         ({"seed": -1}, "--seed must be a whole number, at least 0; got -1"),
+        ({"confirm": -1}, "--confirm must be a whole number, at least 0; got -1"),
+        ({"confirm": 1.5}, "--confirm must be a whole number, at least 0; got 1.5"),
         ({"factor": 1}, "--factor must be a whole number, at least 2; got 1"),
         ({"max_epochs": 0}, "--max-epochs must be a whole number, at least 1; got 0"),
         ({"max_epochs": 4.5}, "--max-epochs must be a whole number, at least 1; got 4.5"),
@@ -136,28 +138,59 @@ def test_iterations_alone_leave_the_time_limit() -> None:
 # A run that goes on.
 
 STORED = SearchSettings(max_epochs=9, max_seconds=3600.0, iterations=2, dataset="digits").to_dict()
+PLANNED = {"max_epochs": 9, "images_per_epoch": 1500, "max_macs": 2_000_000, "iterations": 2, "confirm": 2}
+"""What the plan of that run says: images and macs were its own choice."""
 
 
 def test_nothing_given_is_what_was_stored_even_through_json() -> None:
-    assert continued(json.loads(json.dumps(STORED)), {}) == SearchSettings(**STORED)
+    assert continued(json.loads(json.dumps(STORED)), {}, PLANNED) == SearchSettings(**STORED)
 
 
 def test_equal_values_are_no_difference() -> None:
-    assert continued(STORED, {"max_epochs": 9, "dataset": "digits", "factor": 3, "max_seconds": 3600}) == (
-        SearchSettings(**STORED)
-    )
+    given = {"max_epochs": 9, "dataset": "digits", "factor": 3, "max_seconds": 3600, "confirm": 2}
+    assert continued(STORED, given, PLANNED) == SearchSettings(**STORED)
 
 
 @pytest.mark.parametrize(
-    "more", [{"max_seconds": 3601.0}, {"max_seconds": None}, {"iterations": 3}, {"iterations": None}]
+    "more",
+    [{"max_seconds": 3601.0}, {"max_seconds": None}, {"iterations": 3}, {"iterations": None}, {"confirm": 3}],
 )
 def test_more_is_welcome(more: dict[str, Any]) -> None:
-    settings = continued(STORED, more)
+    settings = continued(STORED, more, PLANNED)
     assert settings.to_dict() == STORED | more
 
 
 def test_a_number_of_iterations_is_welcome_where_none_was_stored() -> None:
-    assert continued(SearchSettings().to_dict(), {"iterations": 4}).iterations == 4
+    assert continued(SearchSettings().to_dict(), {"iterations": 4}, {"iterations": 1}).iterations == 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"images_per_epoch": 1500}, {"max_macs": 2_000_000}, {"images_per_epoch": 1500, "max_macs": 2_000_000}],
+)
+def test_what_the_plan_chose_by_itself_may_be_given(given: dict[str, Any]) -> None:
+    assert continued(STORED, given, PLANNED) == SearchSettings(**STORED)
+
+
+@pytest.mark.parametrize(
+    ("given", "planned"),
+    [
+        ({"confirm": 1}, {"confirm": 1}),
+        ({"max_epochs": 27}, {"max_epochs": 27}),
+        ({"iterations": 5}, {"iterations": 5}),
+    ],
+)
+def test_what_the_plan_made_of_the_settings_may_be_given(
+    given: dict[str, Any], planned: dict[str, Any]
+) -> None:
+    """Two networks to confirm were asked for, and there was time for one."""
+    stored = SearchSettings().to_dict()
+    assert continued(stored, given, planned) == SearchSettings()
+
+
+def test_another_place_of_the_images_is_let_through() -> None:
+    """Their content tells whether they are the same."""
+    assert continued(STORED, {"dataset": "elsewhere/digits.npz"}, PLANNED).dataset == "elsewhere/digits.npz"
 
 
 @pytest.mark.parametrize(
@@ -169,28 +202,29 @@ def test_a_number_of_iterations_is_welcome_where_none_was_stored() -> None:
         ({"max_epochs": None}, "max epochs: stored 9, given None"),
         ({"seed": 1}, "seed: stored 0, given 1"),
         ({"factor": 2}, "factor: stored 3, given 2"),
-        ({"dataset": "mnist"}, "dataset: stored digits, given mnist"),
-        ({"max_macs": 10**6}, "max macs: stored None, given 1000000"),
+        ({"confirm": 1}, "confirm: stored 2, given 1"),
+        ({"max_macs": 10**6}, "max macs: stored 2000000, given 1000000"),
+        ({"max_params": 10**6}, "max params: stored None, given 1000000"),
         ({"objective": "val_loss"}, "objective: stored val_accuracy, given val_loss"),
-        ({"images_per_epoch": 100}, "images per epoch: stored None, given 100"),
+        ({"images_per_epoch": 100}, "images per epoch: stored 1500, given 100"),
         ({"recipe": "documented"}, "recipe: stored modern, given documented"),
     ],
 )
 def test_refuses_other_settings(given: dict[str, Any], difference: str) -> None:
     with pytest.raises(UserError, match=rf"other settings \({difference}\).*--overwrite"):
-        continued(STORED, given)
+        continued(STORED, given, PLANNED)
 
 
 def test_refusal_lists_every_difference_and_no_more() -> None:
     given = {"seed": 1, "factor": 2, "max_seconds": 7200.0, "dataset": "digits"}
     with pytest.raises(UserError, match=r"\(seed: stored 0, given 1; factor: stored 3, given 2\)"):
-        continued(STORED, given)
+        continued(STORED, given, PLANNED)
 
 
 def test_a_limit_on_time_is_not_more_than_none() -> None:
     stored = STORED | {"max_seconds": None}
     with pytest.raises(UserError, match="max seconds: stored None, given 3600"):
-        continued(stored, {"max_seconds": 3600.0})
+        continued(stored, {"max_seconds": 3600.0}, PLANNED)
 
 
 # From Python.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from archsearch.dataset import Images
+from archsearch.errors import StorageError, UserError
 from archsearch.trials import Status
 from space.recipe import DOCUMENTED, MODERN, Recipe
 
@@ -187,11 +190,11 @@ def test_recipe_is_the_hypermodels_or_the_modern_one() -> None:
     assert not recipe_of(vgg(DOCUMENTED), flip=False).flip
 
 
-def test_train_returns_the_model_it_trained() -> None:
-    from archsearch.training import train
+def test_a_training_returns_the_model_it_trained() -> None:
+    from archsearch.training import Training
 
     curve: list[Mapping[str, float]] = []
-    model = train(task(), lambda epoch, values: curve.append(values))
+    model = Training(task(), lambda epoch, values: curve.append(values)).run()
     x = images(6, seed=1)
     loss, accuracy = model.evaluate(x.x, np.eye(2)[x.y], verbose=0)
     assert accuracy == pytest.approx(curve[-1]["val_accuracy"])
@@ -208,11 +211,11 @@ def test_deadline_in_the_past_is_timed_out() -> None:
 
 
 def test_deadline_that_passes_after_an_epoch_keeps_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from archsearch import training
+    from archsearch import watch
 
     clock = type("Clock", (), {"time": staticmethod(lambda: now[0]), "perf_counter": time.perf_counter})
     now = [100.0]
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(watch, "time", clock)
     result = run(on_epoch=lambda epoch, values: now.__setitem__(0, 300.0), deadline=200.0)
     assert result.status is Status.TIMED_OUT
     assert len(result.curve) == 1
@@ -234,6 +237,9 @@ def test_a_network_that_cannot_be_built_fails_with_its_reason() -> None:
     result = run(hypermodel=Exploding())
     assert (result.status, result.curve) == (Status.FAILED, ())
     assert result.message == "RuntimeError: no such layer"
+    assert result.traceback.startswith("Traceback (most recent call last):\n")
+    assert f'File "{__file__}"' in result.traceback
+    assert result.traceback.endswith("RuntimeError: no such layer\n")
 
 
 def test_a_network_that_cannot_be_trained_fails_with_its_reason() -> None:
@@ -244,10 +250,49 @@ def test_a_network_that_cannot_be_trained_fails_with_its_reason() -> None:
             return perceptron().build(hp)
 
         def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
-            raise MemoryError("out of memory")
+            raise ValueError("no fit\nmore of it\n" + "x" * 1000)
 
     result = run(hypermodel=Stubborn())
-    assert (result.status, result.message) == (Status.FAILED, "MemoryError: out of memory")
+    assert (result.status, result.message) == (Status.FAILED, "ValueError: no fit")
+    assert "more of it" in result.traceback
+
+
+def raising(error: BaseException) -> Any:
+    """A space whose networks cannot be built."""
+    import keras_tuner
+
+    class Raising(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            raise error
+
+    return Raising()
+
+
+@pytest.mark.parametrize("text", ["x" * 1000, "\n \n" + "x" * 1000 + "\ny"])
+def test_the_reason_is_one_line_of_300_characters(text: str) -> None:
+    assert run(hypermodel=raising(ValueError(text))).message == "ValueError: " + "x" * 300
+
+
+def test_an_exception_without_words_is_named() -> None:
+    assert run(hypermodel=raising(ZeroDivisionError())).message == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("kind", ["memory of the machine", "memory of the device"])
+def test_a_network_too_large_is_foreseen_and_shows_no_traceback(kind: str) -> None:
+    import tensorflow as tf
+
+    error = MemoryError("no room")
+    if kind == "memory of the device":
+        error = tf.errors.ResourceExhaustedError(None, None, "no room")
+    result = run(hypermodel=raising(error))
+    assert (result.status, result.traceback) == (Status.FAILED, None)
+    assert result.message == f"{type(error).__name__}: no room"
+
+
+def test_a_file_that_cannot_be_written_is_not_the_networks_fault(tmp_path: Path) -> None:
+    full = StorageError(tmp_path / "file", OSError(28, "No space left on device"))
+    with pytest.raises(StorageError, match="No space left on device"):
+        run(hypermodel=raising(full))
 
 
 def test_an_error_in_the_graph_fails_the_trial() -> None:
@@ -259,7 +304,9 @@ def test_an_error_in_the_graph_fails_the_trial() -> None:
 
     result = run(hypermodel=perceptron(loss=loss))
     assert result.status is Status.FAILED
-    assert "not below zero" in result.message
+    assert result.message.startswith("InvalidArgumentError: assertion failed: [not below zero]")
+    assert "\n" not in result.message
+    assert "in loss" in result.traceback
 
 
 def test_labels_of_another_width_than_the_network_fail_the_trial() -> None:
@@ -268,14 +315,15 @@ def test_labels_of_another_width_than_the_network_fail_the_trial() -> None:
     assert result.message.startswith("ValueError: ")
 
 
-def test_a_loss_that_is_no_number_fails_after_its_epoch() -> None:
+def test_a_loss_that_is_no_number_fails_within_its_epoch() -> None:
     import keras
 
     nothing = perceptron(loss=lambda true, predicted: keras.ops.mean(predicted, axis=-1) * float("nan"))
     result = run(hypermodel=nothing)
     assert result.status is Status.FAILED
-    assert result.message == ("Diverged: the loss was nan in epoch 1; a smaller learning rate may help")
-    assert len(result.curve) == 1
+    assert result.message == "Diverged: the loss was nan in epoch 1; a smaller learning rate may help"
+    assert result.traceback is None
+    assert result.curve == ()
 
 
 def test_an_infinite_loss_fails() -> None:
@@ -288,11 +336,12 @@ def test_an_infinite_loss_fails() -> None:
     assert "the loss was inf" in result.message
 
 
-def test_train_raises_what_run_trial_turns_into_a_result() -> None:
-    from archsearch.training import DeadlinePassed, train
+def test_a_training_raises_what_run_trial_turns_into_a_result() -> None:
+    from archsearch.training import Training
+    from archsearch.watch import DeadlinePassed
 
     with pytest.raises(DeadlinePassed):
-        train(task(deadline=0.0), lambda epoch, values: None)
+        Training(task(deadline=0.0), lambda epoch, values: None).run()
 
 
 def test_interruption_passes_through() -> None:
@@ -338,50 +387,8 @@ def test_trials_leave_no_graphs_behind_however_they_end() -> None:
     assert graphs_alive() <= before
 
 
-# Dropout
-
-
-def dropout_model() -> Any:
-    import keras
-
-    pixels = keras.Input((64,))
-    x = keras.layers.Dropout(0.5)(pixels)
-    return keras.Model(pixels, [x, keras.layers.Dropout(0.5)(pixels)])
-
-
-def masks(model: Any) -> list[bytes]:
-    """What each of the two dropout layers lets through of 64 ones."""
-    return [np.asarray(mask).tobytes() for mask in model(np.ones((1, 64), np.float32), training=True)]
-
-
-def test_masks_depend_on_seed_and_epoch_alone() -> None:
-    from archsearch.training import seed_dropout
-
-    model, other = dropout_model(), dropout_model()
-    seed_dropout(model, seed=3, epoch=1)
-    first = masks(model)
-    assert masks(model) != first  # the state moves on with every batch
-    seed_dropout(model, seed=3, epoch=1)
-    assert masks(model) == first
-    seed_dropout(other, seed=3, epoch=1)
-    assert masks(other) == first
-
-
-def test_masks_differ_between_layers_epochs_and_seeds() -> None:
-    from archsearch.training import seed_dropout
-
-    model = dropout_model()
-    seen = set()
-    for seed, epoch in [(3, 0), (3, 1), (4, 0), (4, 1)]:
-        seed_dropout(model, seed=seed, epoch=epoch)
-        seen |= set(masks(model))
-    assert len(seen) == 8
-
-
 def test_every_epoch_of_a_trial_begins_with_its_own_dropout_state() -> None:
     import keras
-
-    from archsearch.training import train
 
     states: list[list[int]] = []
 
@@ -394,6 +401,149 @@ def test_every_epoch_of_a_trial_begins_with_its_own_dropout_state() -> None:
     plain_fit = spied.fit
     spied.fit = lambda *args, callbacks, **kwargs: plain_fit(*args, callbacks=[*callbacks, Spy()], **kwargs)
     for _ in range(2):
-        train(task(hypermodel=spied, epochs=3), lambda epoch, values: None)
+        run(hypermodel=spied, epochs=3)
     assert states[:3] == states[3:]
     assert len({tuple(state) for state in states}) == 3
+
+
+# Going on where an earlier process was killed
+
+
+@pytest.fixture
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch is worth a file, however short."""
+    from archsearch import checkpoints
+
+    monkeypatch.setattr(checkpoints, "WORTH_SAVING", 0.0)
+    monkeypatch.setattr(checkpoints, "MAX_SHARE", float("inf"))
+
+
+class Killed(BaseException):
+    """Instead of a kill."""
+
+
+def killed_after(epochs: int, seen: list[dict[str, float]] | None = None) -> Any:
+    """An `on_epoch` that ends the process when so many epochs are completed, and takes note of them."""
+
+    def on_epoch(epoch: int, values: Any) -> None:
+        if seen is not None:
+            seen.append(dict(values))
+        if epoch + 1 == epochs:
+            raise Killed
+
+    return on_epoch
+
+
+def trained(**changes: Any) -> tuple[list[dict[str, float]], list[bytes], Any]:
+    """Curve and weights of a training, its optimiser's state included."""
+    from archsearch.training import Training
+
+    curve: list[dict[str, float]] = []
+    model = Training(task(**changes), lambda epoch, values: curve.append(dict(values))).run()
+    variables = (*model.variables, *model.optimizer.variables)
+    return without_seconds(tuple(curve)), [np.asarray(each).tobytes() for each in variables], curve
+
+
+VGG: dict[str, Any] = {"values": TINY, "epochs": 4}
+"""With dropout, AdamW, warm-up and decay of the rate, shifts and mirror images."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tensorflow: Any) -> Any:
+    return trained(hypermodel=vgg(), **VGG)
+
+
+def test_the_training_that_is_interrupted_below_is_as_random_as_any() -> None:
+    assert TINY.get("dropout", 0.5) > 0
+    assert RECIPE.optimizer == "adamw"
+    assert RECIPE.flip
+    assert RECIPE.shift > 0
+
+
+@pytest.mark.usefixtures("every_epoch")
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_killed_training_goes_on_bit_for_bit(epochs: int, undisturbed: Any, tmp_path: Path) -> None:
+    before: list[dict[str, float]] = []
+    with pytest.raises(Killed):
+        run(on_epoch=killed_after(epochs, before), hypermodel=vgg(), resume_folder=tmp_path, **VGG)
+    curve, weights, whole = trained(hypermodel=vgg(), resume_folder=tmp_path, **VGG)
+    assert curve == undisturbed[0]
+    assert weights == undisturbed[1]
+    assert whole[:epochs] == before, "with the seconds they took then: they were not trained again"
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_killed_at_every_epoch_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    undisturbed = trained(epochs=4)
+    for epochs in (1, 2, 3):
+        with pytest.raises(Killed):
+            run(on_epoch=killed_after(epochs), epochs=4, resume_folder=tmp_path)
+    assert trained(epochs=4, resume_folder=tmp_path)[:2] == undisturbed[:2]
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_epochs_of_an_earlier_process_are_reported_and_not_trained(tmp_path: Path) -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+
+    def on_epoch(epoch: int, values: dict[str, float]) -> None:
+        seen.append((epoch, dict(values)))
+        if len(seen) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(on_epoch=on_epoch, epochs=4, resume_folder=tmp_path)
+    first = list(seen)
+    result = run(on_epoch=on_epoch, epochs=4, resume_folder=tmp_path)
+    assert seen[2:4] == first, "with the seconds that they took"
+    assert [epoch for epoch, _ in seen[2:]] == [0, 1, 2, 3]
+    assert result.curve == tuple(values for _, values in seen[2:])
+    assert result.seconds >= sum(epoch["seconds"] for epoch in result.curve)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_training_killed_after_its_last_epoch_trains_nothing_more(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(on_epoch=killed_after(2), resume_folder=tmp_path)
+    spied = perceptron()
+    spied.fit = None  # to call it would fail
+    result = run(hypermodel=spied, resume_folder=tmp_path)
+    assert result.status is Status.COMPLETED
+    assert without_seconds(result.curve) == without_seconds(run().curve)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_the_state_of_another_trial_is_not_taken(quick: Any, tmp_path: Path) -> None:
+    for change in ({"seed": 12}, {"values": {"rate": 0.01}}, {"epochs": 3}):
+        with pytest.raises(Killed):
+            run(on_epoch=killed_after(1), resume_folder=tmp_path, **change)
+        assert without_seconds(run(resume_folder=tmp_path).curve) == without_seconds(quick.curve)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_trial_out_of_time_goes_on_when_there_is_more(quick: Any, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(on_epoch=killed_after(1), resume_folder=tmp_path)
+    late = run(deadline=0.0, resume_folder=tmp_path)
+    assert (late.status, len(late.curve)) == (Status.TIMED_OUT, 1)
+    assert without_seconds(run(resume_folder=tmp_path).curve) == without_seconds(quick.curve)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_damaged_state_is_refused_by_name_and_costs_no_trial(tmp_path: Path) -> None:
+    (tmp_path / "state.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"state\.npz cannot be read .*Remove it"):
+        run(resume_folder=tmp_path)
+
+
+def test_a_training_of_seconds_leaves_no_file(quick: Any, tmp_path: Path) -> None:
+    result = run(resume_folder=tmp_path / "resume")
+    assert without_seconds(result.curve) == without_seconds(quick.curve)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_identity_of_a_training_is_plain_data() -> None:
+    identity = task().identity
+    assert json.loads(json.dumps(identity)) == identity
+    assert identity["values"] == {"rate": 0.05}
+    assert (identity["epochs"], identity["seed"], identity["num_images"]) == (2, 11, 24)
+    assert identity["recipe"] == RECIPE.to_dict()

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from archsearch import trials as trial_log
+from archsearch import standing
+from archsearch.attempts import Attempts
 from archsearch.callbacks import SearchCallback
+from archsearch.errors import UserError
 from archsearch.plan import Cost, Plan, Speed
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord, read_records
 
 if TYPE_CHECKING:
-    from archsearch.training import OnEpoch, TrialResult, TrialTask
+    from archsearch.training import TrialResult, TrialTask
+    from archsearch.watch import OnEpoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
@@ -30,6 +34,7 @@ PLAN = Plan(
     iterations=1,
     images_per_epoch=1000,
     num_validation=1000,
+    confirm=0,
     baseline_width=1.0,
     max_macs=None,
     max_params=None,
@@ -108,19 +113,29 @@ class Notes(SearchCallback):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    from archsearch import tuner
+    from archsearch import time_left, tuner
 
     clock = Clock()
     monkeypatch.setattr(tuner, "time", clock)
+    monkeypatch.setattr(time_left, "time", clock)
     return clock
 
 
-def make(path: Path, run: Any, *, seconds: float | None = None, plan: Plan = PLAN, **changes: Any) -> Any:
+def make(
+    path: Path,
+    run: Any,
+    *,
+    seconds: float | None = None,
+    plan: Plan = PLAN,
+    callbacks: Sequence[SearchCallback] = (),
+    **changes: Any,
+) -> Any:
     """A tuner at the end of the log in this folder, with so many seconds from the start of the clock."""
     import keras_tuner
 
+    from archsearch.measuring import Measured
     from archsearch.oracle import HyperbandOracle
-    from archsearch.tuner import HyperbandTuner, Measured
+    from archsearch.tuner import HyperbandTuner
 
     class Space(keras_tuner.HyperModel):
         def build(self, hp: Any) -> None:
@@ -134,8 +149,9 @@ def make(path: Path, run: Any, *, seconds: float | None = None, plan: Plan = PLA
         factor=plan.factor,
         iterations=plan.iterations,
         baseline={},
+        confirm=plan.confirm,
     )
-    arguments: dict[str, Any] = {"measure": lambda values: Measured(None, 1, 2), "data": None}
+    arguments: dict[str, Any] = {"measure": lambda values: Measured(None, 1, 2), "data": None, "begin": START}
     tuner = HyperbandTuner(
         oracle,
         Space(),
@@ -146,6 +162,7 @@ def make(path: Path, run: Any, *, seconds: float | None = None, plan: Plan = PLA
         **(arguments | changes),
     )
     oracle.replay(read_records(folder.trials)[0])
+    tuner.search = partial(tuner.search, callbacks=callbacks)
     return tuner
 
 
@@ -179,7 +196,7 @@ def test_what_runs_is_the_plan(tmp_path: Path, clock: Clock) -> None:
 
 def test_a_record_tells_what_the_trial_was(tmp_path: Path, clock: Clock) -> None:
     trainer = Trainer(clock)
-    make(tmp_path, trainer, spent_seconds=100.0).search()
+    make(tmp_path, trainer, begin=START - 100).search()
     tasks = {task.trial_id: task for task in trainer.tasks}
     record = next(one for one in log(tmp_path) if one.rung == 1 and one.bracket == 2)
     task = tasks[record.trial_id]
@@ -193,7 +210,7 @@ def test_a_record_tells_what_the_trial_was(tmp_path: Path, clock: Clock) -> None
 
 
 def test_elapsed_seconds_count_earlier_sessions(tmp_path: Path, clock: Clock) -> None:
-    make(tmp_path, Trainer(clock), spent_seconds=100.0).search()
+    make(tmp_path, Trainer(clock), begin=START - 100).search()
     assert [one.elapsed_seconds for one in log(tmp_path)][:2] == [109.0, 110.0]
 
 
@@ -216,15 +233,15 @@ def test_a_failed_baseline_stops_nothing(tmp_path: Path, clock: Clock) -> None:
     make(tmp_path, Trainer(clock, fails=lambda task: task.trial_id == "baseline")).search()
     records = log(tmp_path)
     assert len(records) == 24
-    assert trial_log.baseline(records) is None
-    assert trial_log.incumbent(records, "max") is not None
+    assert standing.baseline(records) is None
+    assert standing.incumbent(records, "max") is not None
 
 
 def test_nothing_but_failures_ends_without_an_incumbent(tmp_path: Path, clock: Clock) -> None:
     """17 slots are drawn three times."""
     make(tmp_path, Trainer(clock, fails=lambda task: True)).search()
     assert len(log(tmp_path)) == 1 + 17 * 3
-    assert trial_log.incumbent(log(tmp_path), "max") is None
+    assert standing.incumbent(log(tmp_path), "max") is None
 
 
 @pytest.mark.parametrize("score", [None, float("nan"), float("inf"), float("-inf")])
@@ -258,6 +275,7 @@ def test_a_log_that_is_complete_leaves_nothing_to_do(tmp_path: Path, clock: Cloc
 def test_the_tuner_leaves_only_the_log(tmp_path: Path, clock: Clock) -> None:
     make(tmp_path / "run", Trainer(clock)).search()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")] == ["run/trials.jsonl"]
+    assert all(path.is_dir() for path in tmp_path.glob("run/trials/*"))
 
 
 def test_another_executor_runs_the_same_trials(tmp_path: Path, clock: Clock) -> None:
@@ -363,7 +381,7 @@ def test_whatever_the_time_the_search_keeps_it(
     assert clock.now <= START + seconds
     assert sum(record.status is Status.TIMED_OUT for record in records) <= 1
     if any(record.status is Status.COMPLETED for record in records):
-        best = trial_log.incumbent(records, "max")
+        best = standing.incumbent(records, "max")
         assert best is not None
         assert best.status is Status.COMPLETED
     else:
@@ -378,7 +396,7 @@ def test_a_trial_out_of_time_is_recorded_without_a_score_and_never_ranked(
     last = log(tmp_path)[-1]
     assert (last.status, last.score, last.epochs) == (Status.TIMED_OUT, None, 9)
     assert len(last.curve) == 6
-    best = trial_log.incumbent(log(tmp_path), "max")
+    best = standing.incumbent(log(tmp_path), "max")
     assert best is not None
     assert best.trial_id == "baseline"
 
@@ -399,7 +417,7 @@ def test_a_trial_for_which_time_is_too_short_is_not_started(tmp_path: Path, cloc
 
 def test_a_large_network_is_expected_to_take_longer(tmp_path: Path, clock: Clock) -> None:
     """A network of 100 macs instead of 1 is not begun when 40 seconds are left."""
-    from archsearch.tuner import Measured
+    from archsearch.measuring import Measured
 
     def measure(values: dict[str, Any]) -> Measured:
         return Measured(None, 1 if values["x"] == 0.5 else 100, 2)
@@ -434,3 +452,261 @@ def test_what_was_left_out_is_made_up_for_with_more_time(tmp_path: Path, clock: 
         clock.now = START
         make(path, Trainer(clock)).search()
         assert {one.trial_id: (one.score, one.epochs) for one in log(path)} == whole
+
+
+# Confirmations.
+
+
+def confirmed(path: Path) -> list[str]:
+    return [record.trial_id for record in log(path) if record.role is Role.CONFIRM]
+
+
+def with_confirmations(seconds: float, *, iterations: int = 1) -> Plan:
+    """Of one network: four trials of nine seconds, which are kept from the search."""
+    return dataclasses.replace(PLAN, confirm=1, iterations=iterations, max_seconds=seconds)
+
+
+def test_the_plan_with_confirmations_is_what_runs(tmp_path: Path, clock: Clock) -> None:
+    plan = dataclasses.replace(PLAN, confirm=2)
+    make(tmp_path, Trainer(clock), plan=plan).search()
+    assert len(log(tmp_path)) == plan.num_trials == 30
+    assert confirmed(tmp_path) == ids(tmp_path)[24:]
+    best = confirmed(tmp_path)[2].removesuffix("-c1")
+    assert confirmed(tmp_path)[:4] == ["baseline-c1", "baseline-c2", f"{best}-c1", f"{best}-c2"]
+    assert clock.now == START + 96 + 54
+
+
+def test_a_confirmation_is_recorded_outside_the_brackets(tmp_path: Path, clock: Clock) -> None:
+    trainer = Trainer(clock)
+    make(tmp_path, trainer, plan=dataclasses.replace(PLAN, confirm=1)).search()
+    record, task = log(tmp_path)[-1], trainer.tasks[-1]
+    parent = next(one for one in log(tmp_path) if one.trial_id == record.parent_trial_id)
+    assert record.trial_id == f"{parent.trial_id}-c2" == task.trial_id
+    assert record.place is None
+    assert record.hyperparameters == parent.hyperparameters == task.values
+    assert (record.epochs, record.seed) == (9, task.seed)
+    assert record.seed != parent.seed
+
+
+def test_enough_time_confirms_in_full(tmp_path: Path, clock: Clock) -> None:
+    """9 + 27 + 33 + 27 + 36 seconds; of 132, a quarter is kept."""
+    notes = Notes()
+    make(tmp_path, Trainer(clock), seconds=132.0, plan=with_confirmations(132.0), callbacks=[notes]).search()
+    assert len(log(tmp_path)) == 28
+    assert notes.notes == []
+    assert clock.now == START + 132
+
+
+def test_a_search_for_which_time_is_short_leaves_it_to_the_confirmations(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """After the first iteration's 96 s, and 18 of the 27 s that the next bracket takes, the 36 s of the
+    confirmations are left: its last trial is not started."""
+    plan, notes, trainer = with_confirmations(150.0, iterations=2), Notes(), Trainer(clock)
+    tuner = make(tmp_path, trainer, seconds=150.0, plan=plan, callbacks=[notes])
+    tuner.search()
+    assert tuner.oracle.searching_over
+    [note] = notes.notes
+    assert note.startswith("Trial i1-b2-r2-s")
+    assert note.endswith(" is not started: about 9 s, and 0 s are left.")
+    assert len(confirmed(tmp_path)) == 4
+    assert ids(tmp_path)[-4:] == confirmed(tmp_path)
+    assert [one.status for one in log(tmp_path)] == [Status.COMPLETED] * (24 + 12 + 4)
+    assert clock.now == START + 150
+
+
+def test_brackets_are_left_out_for_the_confirmations(tmp_path: Path, clock: Clock) -> None:
+    """50 s are left after the first iteration, 14 of them for the search: one trial of a bracket of one rung
+    is begun, and after it 5 s are too few for another."""
+    plan, notes = with_confirmations(146.0, iterations=2), Notes()
+    make(tmp_path, Trainer(clock), seconds=146.0, plan=plan, callbacks=[notes]).search()
+    assert notes.notes == [
+        "Bracket i1-b2 is left out: about 27 s, and 14 s are left.",
+        "Bracket i1-b1 is left out: about 33 s, and 14 s are left.",
+        "Trial i1-b0-r0-s1 is not started: about 9 s, and 5 s are left.",
+    ]
+    assert ids(tmp_path)[24] == "i1-b0-r0-s0"
+    assert ids(tmp_path)[25:] == confirmed(tmp_path)
+    assert len(confirmed(tmp_path)) == 4
+
+
+def test_a_search_that_was_over_goes_on_with_more_time(tmp_path: Path, clock: Clock) -> None:
+    plan = with_confirmations(150.0, iterations=2)
+    make(tmp_path, Trainer(clock), seconds=150.0, plan=plan).search()
+    before = ids(tmp_path)
+    plan = dataclasses.replace(plan, max_seconds=None)
+    make(tmp_path, Trainer(clock), plan=plan).search()
+    whole = tmp_path / "whole"
+    make(whole, Trainer(clock), plan=plan).search()
+    assert ids(tmp_path)[: len(before)] == before
+    assert set(ids(whole)) <= set(ids(tmp_path))
+
+
+def test_what_the_last_confirmation_is_too_long_for_ends_the_search(tmp_path: Path, clock: Clock) -> None:
+    """Half a second an epoch more than planned: 96 s take 144, and of 157 s there is time for one of 13.5 s,
+    of which the next would be twice too long."""
+    notes = Notes()
+    plan = dataclasses.replace(with_confirmations(157.0), max_seconds=None)
+    make(tmp_path, Trainer(clock, 1.5), seconds=160.0, plan=plan, callbacks=[notes]).search()
+    assert confirmed(tmp_path) == ["baseline-c1"]
+    assert notes.notes == ["Trial baseline-c2 is not started: about 14 s, and 2 s are left."]
+
+
+# Deaths of the process.
+
+
+def die(path: Path, trial_id: str, times: int) -> None:
+    """What processes leave that are killed in this trial."""
+    for number in range(times):
+        Attempts.read(RunFolder(path).trial(trial_id)).begin(float(number))
+
+
+def attempts_file(path: Path, trial_id: str) -> Path:
+    return RunFolder(path).trial(trial_id) / "attempts.json"
+
+
+def test_while_a_trial_runs_its_start_stands_beside_it(tmp_path: Path, clock: Clock) -> None:
+    trainer, seen = Trainer(clock), []
+
+    def run(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+        attempts = Attempts.read(RunFolder(tmp_path).trial(task.trial_id))
+        seen.append((attempts.starts, attempts.epochs, attempts.elapsed_seconds))
+        assert task.resume_folder == RunFolder(tmp_path).trial(task.trial_id) / "resume"
+        result = trainer(task, on_epoch)
+        attempts = Attempts.read(RunFolder(tmp_path).trial(task.trial_id))
+        seen.append((attempts.starts, attempts.epochs, attempts.elapsed_seconds))
+        return result
+
+    make(tmp_path, run).search()
+    assert seen[:4] == [(1, 0, 0.0), (1, 9, 9.0), (1, 0, 9.0), (1, 1, 10.0)]
+    assert list(tmp_path.glob("trials/*/*")) == []
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_two_deaths_are_forgotten_when_the_trial_completes(deaths: int, tmp_path: Path, clock: Clock) -> None:
+    for name in ("baseline", "b2-r0-s0"):
+        die(tmp_path, name, deaths)
+    make(tmp_path, Trainer(clock)).search()
+    assert [one.status for one in log(tmp_path)] == [Status.COMPLETED] * 24
+    assert not attempts_file(tmp_path, "b2-r0-s0").exists()
+
+
+def test_after_the_third_death_the_trial_failed_and_its_slot_is_drawn_again(
+    tmp_path: Path, clock: Clock
+) -> None:
+    die(tmp_path, "b2-r0-s0", 3)
+    trainer, notes = Trainer(clock), Notes()
+    make(tmp_path, trainer, callbacks=[notes]).search()
+    failed = next(one for one in log(tmp_path) if one.trial_id == "b2-r0-s0")
+    assert (failed.status, failed.score, failed.seconds, failed.curve) == (Status.FAILED, None, 0.0, ())
+    assert failed.message == (
+        "The process died 3 times in a row in this trial before it had completed epoch 1; running out of "
+        "memory is the usual cause."
+    )
+    assert "b2-r0-s0" not in {task.trial_id for task in trainer.tasks}
+    assert "b2-r0-s0-a1" in {task.trial_id for task in trainer.tasks}
+    assert len(log(tmp_path)) == 25
+    assert notes.told[11:13] == [("begin", "b2-r0-s0", ""), ("end", "b2-r0-s0", Status.FAILED)]
+    assert not attempts_file(tmp_path, "b2-r0-s0").exists()
+
+
+def test_the_third_death_of_a_promoted_trial_promotes_the_next_best(tmp_path: Path, clock: Clock) -> None:
+    make(tmp_path / "whole", Trainer(clock)).search()
+    [promoted] = [name for name in ids(tmp_path / "whole") if name.startswith("b2-r2")]
+    die(tmp_path / "run", promoted, 3)
+    make(tmp_path / "run", Trainer(clock)).search()
+    top = [one for one in log(tmp_path / "run") if one.trial_id.startswith("b2-r2")]
+    assert [(one.trial_id == promoted, one.status) for one in top] == [
+        (True, Status.FAILED),
+        (False, Status.COMPLETED),
+    ]
+
+
+def test_a_baseline_in_which_the_process_died_three_times_stops_nothing(tmp_path: Path, clock: Clock) -> None:
+    die(tmp_path, "baseline", 3)
+    make(tmp_path, Trainer(clock)).search()
+    assert log(tmp_path)[0].status is Status.FAILED
+    assert [one.status for one in log(tmp_path)[1:]] == [Status.COMPLETED] * 23
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_the_search_in_an_orderly_way_is_no_death(
+    interruption: type[BaseException], tmp_path: Path, clock: Clock
+) -> None:
+    trainer = Trainer(clock)
+
+    def run(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+        if task.trial_id == "b2-r0-s1":
+            clock.now += 0.5
+            raise interruption
+        return trainer(task, on_epoch)
+
+    for _ in range(5):
+        with pytest.raises(interruption):
+            make(tmp_path, run).search()
+        left = Attempts.read(RunFolder(tmp_path).trial("b2-r0-s1"))
+        assert (left.starts, left.elapsed_seconds) == (0, clock.now - START)
+    assert ids(tmp_path) == ["baseline", "b2-r0-s0"]
+    make(tmp_path, trainer).search()
+    assert len(log(tmp_path)) == 24
+
+
+def test_a_trial_out_of_time_keeps_its_state_and_is_no_death(tmp_path: Path, clock: Clock) -> None:
+    for _ in range(5):
+        clock.now = START
+        make(tmp_path, Trainer(clock), seconds=5.0).search()
+        assert Attempts.read(RunFolder(tmp_path).trial("baseline")).starts == 0
+        RunFolder(tmp_path).trial("baseline").joinpath("resume").mkdir(exist_ok=True)
+    assert [one.status for one in log(tmp_path)] == [Status.TIMED_OUT]
+    trainer = Trainer(clock)
+    make(tmp_path, trainer).search()
+    assert trainer.tasks[0].resume_folder == RunFolder(tmp_path).trial("baseline") / "resume"
+    assert log(tmp_path)[0].status is Status.COMPLETED
+    assert list(tmp_path.glob("trials/baseline/*")) == []
+
+
+def test_a_damaged_file_of_attempts_is_refused_by_name(tmp_path: Path, clock: Clock) -> None:
+    die(tmp_path, "baseline", 1)
+    attempts_file(tmp_path, "baseline").write_text("{")
+    with pytest.raises(UserError, match=r"attempts\.json cannot be read"):
+        make(tmp_path, Trainer(clock)).search()
+
+
+# Tracebacks.
+
+
+def trace(line: int, message: str) -> str:
+    return (
+        f'Traceback (most recent call last):\n  File "space.py", line {line}, in build\n    explode()\n'
+        f"ValueError: {message}\n"
+    )
+
+
+def test_a_traceback_is_shown_once_for_each_place_with_the_values(tmp_path: Path, clock: Clock) -> None:
+    """Three trials fail in two places, each with a message of its own."""
+    lines = {"b2-r0-s0": 7, "b2-r0-s1": 7, "b2-r0-s2": 9}
+    trainer, notes = Trainer(clock), Notes()
+
+    def run(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+        result = trainer(task, on_epoch)
+        if task.trial_id not in lines:
+            return result
+        shown = trace(lines[task.trial_id], task.trial_id)
+        return dataclasses.replace(
+            result, status=Status.FAILED, message=f"ValueError: {task.trial_id}", traceback=shown
+        )
+
+    make(tmp_path, run, callbacks=[notes]).search()
+    values = {one.trial_id: one.hyperparameters for one in log(tmp_path)}
+    assert notes.notes == [
+        f"{name} failed with {values[name]}\n{trace(line, name).rstrip()}"
+        for name, line in (("b2-r0-s0", 7), ("b2-r0-s2", 9))
+    ]
+    told = [one for one in notes.told if one[0] != "epoch"]
+    assert told[3:5] == [("end", "b2-r0-s0", Status.FAILED), ("note", notes.notes[0])]
+
+
+def test_a_failure_that_is_foreseen_shows_no_traceback(tmp_path: Path, clock: Clock) -> None:
+    notes = Notes()
+    make(tmp_path, Trainer(clock, fails=lambda task: task.trial_id == "b2-r0-s3"), callbacks=[notes]).search()
+    assert notes.notes == []

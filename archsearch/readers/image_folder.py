@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from archsearch.errors import UserError
 from archsearch.readers.checks import num_classes_of
 from archsearch.readers.folder_listing import FolderListing, Listing, list_folder
-from archsearch.readers.memory_map import copy_rows, temporary_folder, write_array
+from archsearch.readers.memory_map import copy_rows, read_array, temporary_folder, write_array
 from archsearch.readers.pictures import decode, map_quietly, upright_size
 from archsearch.readers.source import Facts, Images, Source, class_counts
 from archsearch.run_folder import read_json, write_json
@@ -85,10 +85,18 @@ def _read_part(
     decoded = target.with_suffix(".json")  # written last: where it is, the images are complete
     if not (decoded.exists() and target.exists()):
         write_json(decoded, {"broken": _decode_all(listing, size, target)})
-    broken = read_json(decoded)["broken"]
+    broken = _broken_positions(decoded)
     labels = np.delete(np.array(listing.labels, np.int64), broken)
     names = tuple(listing.files[position].relative_to(folder.root).as_posix() for position in broken)
-    return Images(np.load(target, mmap_mode="r")[: len(labels)], labels), names
+    return Images(read_array(target)[: len(labels)], labels), names
+
+
+def _broken_positions(decoded: Path) -> list[int]:
+    remedy = "Remove it: the images are decoded anew then."
+    stored = read_json(decoded, remedy=remedy).get("broken")
+    if not isinstance(stored, list) or not all(isinstance(position, int) for position in stored):
+        raise UserError(f"{decoded} is not one of our files. {remedy}")
+    return stored
 
 
 def _key(root: Path, listing: Listing, size: tuple[int, int]) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from archsearch.errors import UserError
+from archsearch.errors import UserError, writing
 from archsearch.readers.source import chunks
 
 _T = TypeVar("_T")
@@ -33,24 +33,57 @@ def temporary_folder() -> Path:
 
 
 def write_array(target: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], _T]) -> _T:
-    """A `.npy` file that is there whole or not at all; what `fill`, given the array to fill, returned."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """A `.npy` file that is there whole or not at all; what `fill`, given the array to fill, returned.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target.parent)
+        free = shutil.disk_usage(target.parent).free
     # A memory map that runs into a full disk kills the process without a word.
-    if shutil.disk_usage(target.parent).free < math.prod(shape):
+    if free < math.prod(shape):
         raise UserError(
             f"{target.parent} has no room for {math.prod(shape) / 2**20:.0f} MB of decoded images."
         )
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        x = npy.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        result = fill(x)
-        x.flush()
-        del x  # Windows replaces no file that is mapped
-        temporary.replace(target)
+        with writing(target):
+            x = npy.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            result = fill(x)
+            x.flush()
+            del x  # Windows replaces no file that is mapped
+            temporary.replace(target)
     finally:
-        with contextlib.suppress(PermissionError):  # on Windows, where the exception still holds the map
+        with contextlib.suppress(OSError):  # as on Windows, where the exception still holds the map
             temporary.unlink(missing_ok=True)
     return result
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What processes were writing when they were killed: as large as all the images, and of no more use."""
+    import psutil
+
+    for path in folder.glob(".*.npy.*"):
+        process = path.suffix.removeprefix(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def read_array(path: Path) -> NDArray[np.uint8]:
+    """What `write_array` wrote, as a memory map.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        x: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). Remove it: the images are read anew then."
+        ) from error
+    return x
 
 
 def save_rows(x: NDArray[np.uint8], indices: NDArray[np.intp], target: Path) -> None:

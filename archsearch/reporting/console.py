@@ -70,7 +70,8 @@ class ConsoleReporter(SearchCallback):
             self._progress.epoch(assignment.trial_id, epoch, assignment.epochs, values)
 
     def on_trial_end(self, record: TrialRecord) -> None:
-        self._records.append(record)
+        # One out of time in an earlier session counts no more.
+        self._records = [other for other in self._records if other.trial_id != record.trial_id] + [record]
         best = standing.incumbent(self._records, self.direction)
         means = {each.trial.trial_id: each.mean for each in standing.confirmations(self._records)}
         if self._progress is not None:

@@ -9,6 +9,7 @@ trial, metrics as scalars.
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import os
@@ -16,7 +17,6 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,6 +28,8 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from archsearch.errors import writing
+from archsearch.run_folder import write_atomically
 from archsearch.trials import Status, TrialRecord
 
 if TYPE_CHECKING:
@@ -51,36 +53,48 @@ _TAGS = {"learning_rate": "learning_rate", "seconds": "seconds per epoch"}
 _file_numbers = itertools.count()
 
 
-class _EventFile:
-    """One event file, each record on disk before `add` returns."""
+def _new_file(folder: Path, kind: str) -> Path:
+    """A name that no other process or file has."""
+    unique = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_file_numbers)}"
+    return folder / f"events.out.tfevents.{unique}.{kind}"
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        unique = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_file_numbers)}"
-        path = folder / f"events.out.tfevents.{unique}.{kind}"
-        self._records = RecordWriter(path.open("wb"))
-        self._add(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    def add(self, value: summary_pb2.Summary.Value, step: int = 0) -> None:
-        summary = summary_pb2.Summary(value=[value])
-        self._add(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+def _records(*events: event_pb2.Event) -> bytes:
+    """As they stand in a file."""
+    buffer = io.BytesIO()
+    writer = RecordWriter(buffer)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return buffer.getvalue()
 
-    def _add(self, event: event_pb2.Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._records.flush()
 
-    def close(self) -> None:
-        self._records.close()
+def _first_event() -> event_pb2.Event:
+    return event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
+
+
+def _event(value: summary_pb2.Summary.Value, step: int = 0) -> event_pb2.Event:
+    return event_pb2.Event(wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=[value]))
 
 
 def _remove_event_files(folder: Path, kind: str) -> None:
-    """TensorBoard keeps the first hyperparameters it finds in a folder, so old ones have to go."""
     for path in folder.glob(f"events.out.tfevents.*.{kind}"):
-        path.unlink(missing_ok=True)
+        with writing(path):
+            path.unlink(missing_ok=True)
+
+
+def _replace_event_file(folder: Path, kind: str, events: Sequence[event_pb2.Event]) -> None:
+    """Writes a file whole or not at all, in place of the earlier ones of its kind.
+
+    TensorBoard keeps the first hyperparameters it finds in a folder, so old ones have to go before. It reads
+    whatever has "tfevents" in its name, so an unfinished file must not.
+    """
+    _remove_event_files(folder, kind)
+    data = _records(_first_event(), *events)
+    write_atomically(_new_file(folder, kind), data, temporary=f".{kind}.unfinished")
 
 
 class TrialEvents:
-    """The curves and pictures of one training.
+    """The curves and pictures of one training, each in the file before the method returns.
 
     Args:
         folder: Where TensorBoard shows it as a run of its own.
@@ -90,7 +104,23 @@ class TrialEvents:
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
         if not resume:
             _remove_event_files(folder, "curves")
-        self._file = _EventFile(folder, "curves")
+        self._path = _new_file(folder, "curves")
+        with writing(self._path):
+            folder.mkdir(parents=True, exist_ok=True)
+            # A buffer would keep what a full disk refused, to fail with it again when it is closed.
+            self._file = self._path.open("wb", buffering=0)
+        self._append(_first_event())
+
+    def _append(self, *events: event_pb2.Event) -> None:
+        """Raises `StorageError` if they cannot be written; the file is closed then."""
+        data = _records(*events)
+        with writing(self._path):
+            try:
+                while data:
+                    data = data[self._file.write(data) :]
+            except OSError:
+                self._file.close()
+                raise
 
     def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Writes what one epoch gave, under `loss/train`, `loss/validation` and so on.
@@ -100,9 +130,10 @@ class TrialEvents:
             values: Named as Keras names them, with `learning_rate` and `seconds`. Values that are `None`
                 or not finite are left out.
         """
-        for name, value in values.items():
-            if value is not None and math.isfinite(value):
-                self._file.add(_scalar(_tag(name), value), epoch)
+        finite = [
+            (name, value) for name, value in values.items() if value is not None and math.isfinite(value)
+        ]
+        self._append(*(_event(_scalar(_tag(name), value), epoch) for name, value in finite))
 
     def image(self, name: str, picture: bytes | Figure, step: int = 0) -> None:
         """Adds a picture, a figure or the bytes of a PNG file."""
@@ -110,11 +141,12 @@ class TrialEvents:
             from archsearch.reporting.figures import png  # half a second that a search does not spend
 
             picture = png(picture)
-        self._file.add(_image(name, picture), step)
+        self._append(_event(_image(name, picture), step))
 
     def close(self) -> None:
         """Closes the file; everything written is on disk already."""
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +174,8 @@ def write_hparams_config(
         experiment.hparam_infos.add(name=name, type=_TYPES[kind])
     for metric in metrics:
         experiment.metric_infos.add(name=api_pb2.MetricName(tag=metric))
-    _remove_event_files(folder, "hparams")
-    with closing(_EventFile(folder, "hparams")) as file:
-        file.add(_hparams(hparams_metadata.EXPERIMENT_TAG, experiment=experiment))
+    declared = _hparams(hparams_metadata.EXPERIMENT_TAG, experiment=experiment)
+    _replace_event_file(folder, "hparams", [_event(declared)])
 
 
 def write_trial_session(folder: Path, record: TrialRecord) -> None:
@@ -162,14 +193,13 @@ def write_trial_session(folder: Path, record: TrialRecord) -> None:
     end = plugin_data_pb2.SessionEndInfo(
         status=api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE, end_time_secs=time.time()
     )
-    _remove_event_files(folder, "hparams")
-    with closing(_EventFile(folder, "hparams")) as file:
-        file.add(_session_start(own | chosen, seconds_ago=record.seconds))
-        for metric in TRIAL_METRICS:
-            value = getattr(record, metric)
-            if value is not None and math.isfinite(value):
-                file.add(_scalar(metric, value), record.epochs)
-        file.add(_hparams(hparams_metadata.SESSION_END_INFO_TAG, session_end_info=end))
+    events = [_event(_session_start(own | chosen, seconds_ago=record.seconds))]
+    for metric in TRIAL_METRICS:
+        value = getattr(record, metric)
+        if value is not None and math.isfinite(value):
+            events.append(_event(_scalar(metric, value), record.epochs))
+    events.append(_event(_hparams(hparams_metadata.SESSION_END_INFO_TAG, session_end_info=end)))
+    _replace_event_file(folder, "hparams", events)
 
 
 def _tag(name: str) -> str:

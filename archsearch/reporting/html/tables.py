@@ -1,0 +1,182 @@
+"""The tables of the report: the best trials of each rung, final trainings, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.plan import format_epochs, format_seconds
+from archsearch.reporting.html.answer import score_text
+from archsearch.reporting.html.findings import Findings
+from archsearch.reporting.html.plots import count_text
+from archsearch.standing import baseline_label
+from archsearch.trials import Role, Status, TrialRecord
+from space.architecture import Architecture
+
+TOP = 10
+LOWER = 5
+"""Trials shown of every rung but the highest."""
+
+MAX_MESSAGE = 600
+MAX_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial of a table."""
+
+    rank: int
+    trial: str
+    mark: str
+    """ "incumbent", "baseline", both, or nothing."""
+    score: str
+    confirmed: str
+    """Mean of the fresh seeds and their scores; empty if it was not confirmed."""
+    params: str
+    macs: str
+    seconds: str
+    network: str
+    """Empty if the hypermodel has no `Architecture`."""
+    values: str
+
+
+@dataclass(frozen=True)
+class RungTable:
+    """The best trials of one fidelity: those of different ones are never ranked together."""
+
+    epochs: str
+    num_trials: int
+    rows: Sequence[Row]
+
+
+def rung_tables(findings: Findings) -> Iterator[RungTable]:
+    """From the highest rung; the baseline's row is always there."""
+    for epochs in reversed(findings.rungs):
+        rung = [
+            record
+            for record in findings.completed
+            if record.epochs == epochs and record.role is not Role.CONFIRM
+        ]
+        rung.sort(key=lambda record: record.score or 0.0, reverse=findings.direction == "max")
+        num = TOP if epochs == findings.rungs[-1] else LOWER
+        kept = (findings.baseline, findings.incumbent)
+        rows = [
+            _row(findings, rank, record)
+            for rank, record in enumerate(rung, start=1)
+            if rank <= num or record in kept
+        ]
+        if rows:
+            yield RungTable(format_epochs(epochs), len(rung), rows)
+
+
+def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
+    confirmation = findings.confirmations.get(record.trial_id)
+    marks = []
+    if record is findings.incumbent:
+        marks.append("incumbent")
+    if record is findings.baseline:
+        marks.append(baseline_label(record))
+    confirmed = ""
+    if confirmation is not None:
+        scores = ", ".join(score_text(score) for score in confirmation.scores)
+        confirmed = f"{score_text(confirmation.mean)} ({scores})"
+    return Row(
+        rank=rank,
+        trial=record.trial_id,
+        mark=", ".join(marks),
+        score=score_text(record.score),
+        confirmed=confirmed,
+        params=count_text(record.params) if record.params is not None else "",
+        macs=count_text(record.macs) if record.macs is not None else "",
+        seconds=format_seconds(record.seconds),
+        network=network_text(record.architecture),
+        values=", ".join(f"{name} {_value(value)}" for name, value in record.hyperparameters.items()),
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def network_text(architecture: Mapping[str, Any] | None) -> str:
+    """One line; empty for what is no `Architecture` of this version."""
+    try:
+        return str(Architecture.from_dict(architecture)) if architecture else ""
+    except (TypeError, ValueError):
+        return ""
+
+
+@dataclass(frozen=True)
+class FinalRow:
+    """One final training, or what was published."""
+
+    name: str
+    test_accuracy: str
+    test_loss: str
+    train_accuracy: str
+    params: str
+    macs: str
+    epochs: str
+    seconds: str
+
+
+def final_rows(findings: Findings) -> Iterator[FinalRow]:
+    """What was trained in full and tested; last what was published, where that is known."""
+    published: Any = None
+    for final in findings.finals:
+        result = final.result
+        tta = result.get("test_accuracy_tta")
+        views = f" ({_decimals(tta)} with several views)" if tta else ""
+        trial = f" (trial {result['trial_id']})" if result.get("trial_id") else ""
+        yield _final_row(f"{final.name}{trial}", result, views)
+        published = published or result.get("published")
+    if isinstance(published, Mapping):
+        yield _final_row("documented network, as published", published, "")
+
+
+def _final_row(name: str, result: Mapping[str, Any], views: str) -> FinalRow:
+    params, macs, seconds = (result.get(key) for key in ("params", "macs", "seconds"))
+    return FinalRow(
+        name=name,
+        test_accuracy=_decimals(result.get("test_accuracy")) + views,
+        test_loss=_decimals(result.get("test_loss")),
+        train_accuracy=_decimals(result.get("train_accuracy")),
+        params=count_text(params) if isinstance(params, int) else "",
+        macs=count_text(macs) if isinstance(macs, int) else "",
+        epochs=str(result.get("epochs", "")),
+        seconds=format_seconds(seconds) if isinstance(seconds, int | float) else "",
+    )
+
+
+def _decimals(value: Any) -> str:
+    return score_text(float(value)) if isinstance(value, int | float) else ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Trials that ended without a score for the same reason."""
+
+    status: str
+    count: int
+    reason: str
+    trials: str
+
+
+def failures(findings: Findings) -> list[Failure]:
+    """The most frequent reason first."""
+    groups: dict[tuple[Status, str], list[str]] = {}
+    for record in findings.records:
+        if record.status is not Status.COMPLETED:
+            reason = (record.message or "no reason was recorded")[:MAX_MESSAGE]
+            groups.setdefault((record.status, reason), []).append(record.trial_id)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [
+        Failure(
+            "failed" if status is Status.FAILED else "out of time",
+            len(trials),
+            reason,
+            ", ".join(trials[:MAX_NAMED]) + (", …" if len(trials) > MAX_NAMED else ""),
+        )
+        for (status, reason), trials in ordered
+    ]

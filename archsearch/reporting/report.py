@@ -1,0 +1,129 @@
+"""Writes `report.html` and `trials.csv`: during a search, after it, and whenever asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from archsearch.callbacks import SearchCallback
+from archsearch.plan import Plan
+from archsearch.run_folder import RunFolder, write_atomically
+from archsearch.settings import SearchSettings
+from archsearch.trials import TrialRecord
+
+SHARE = 0.01
+"""Of the elapsed time, that reports may take while the search runs."""
+
+FIRST_SECONDS = 4.0
+"""What the first report is taken to cost, with the libraries it loads."""
+
+NESTED = ("hyperparameters", "architecture", "curve")
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Draws the report from what lies in the folder.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        UserError: There is no search, its log is damaged, or a file cannot be written.
+    """
+    from archsearch.reporting.html.findings import read_findings
+    from archsearch.reporting.html.page import render
+
+    findings = read_findings(folder)
+    write_atomically(folder.table, trials_csv(findings.records).encode())
+    write_atomically(folder.report, render(findings).encode())
+    return folder.report
+
+
+def refresh_report(folder: RunFolder, note: Callable[[str], None]) -> None:
+    """`write_report`, where a report that cannot be drawn must not end what made it worth drawing.
+
+    Args:
+        folder: Of the run.
+        note: Told why there is no report.
+    """
+    try:
+        write_report(folder)
+    except Exception as error:
+        note(f"The report could not be written: {type(error).__name__}: {error}")
+
+
+def trials_csv(records: Sequence[TrialRecord]) -> str:
+    """One row a trial in the order they ended: its fields, the metrics of its last epoch, its values.
+
+    A hyperparameter, or a metric, that is called like another column has its kind before its name.
+    """
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        row = {name: value for name, value in vars(record).items() if name not in NESTED}
+        row |= {
+            f"hp/{name}" if name in row else name: value for name, value in record.hyperparameters.items()
+        }
+        last = record.curve[-1] if record.curve else {}
+        row |= {f"last/{name}" if name in row else name: value for name, value in last.items()}
+        rows.append(row)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+class ReportWriter(SearchCallback):
+    """Keeps the report up to date while a search runs, at no more than a hundredth of the time.
+
+    Args:
+        folder: Of the run.
+        note: Told why there is no report; by default stderr.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        note: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.folder = folder
+        self.note = note if note is not None else _say
+        self.clock = clock
+        self._begin = clock()
+        self._spent = 0.0
+        self._expected = FIRST_SECONDS
+
+    def on_search_begin(
+        self,
+        settings: SearchSettings,
+        plan: Plan,
+        records: Sequence[TrialRecord],
+        *,
+        notes: Sequence[str],
+        spent_seconds: float,
+    ) -> None:
+        self._begin = self.clock()
+
+    def on_trial_end(self, record: TrialRecord) -> None:
+        if self._spent + self._expected <= SHARE * (self.clock() - self._begin):
+            self._write()
+
+    def on_search_end(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        start = self.clock()
+        refresh_report(self.folder, self.note)
+        self._expected = self.clock() - start
+        self._spent += self._expected
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

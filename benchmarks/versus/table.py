@@ -1,0 +1,138 @@
+"""The table, in Markdown, from the file of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from statistics import mean
+from typing import Any
+
+from benchmarks.versus.kills import IN_TRAINING, IN_WRITING
+from benchmarks.versus.sides import OURS, STOCK
+
+BEGIN = "<!-- benchmarks/versus.py writes from here -->"
+END = "<!-- to here -->"
+
+Cell = Mapping[str, Any]
+
+
+def epochs(cell: Cell) -> str:
+    epochs, trials = cell["announced_epochs"], cell["announced_trials"]
+    announced = f"about {epochs} epochs" if trials is None else f"{epochs} epochs, {trials} trials"
+    return f"announced {announced}; run {cell['run_epochs']} epochs, {cell['run_trials']} trials"
+
+
+def failures(cell: Cell) -> str:
+    reached, planned = cell["top_rung_reached"], cell["top_rung_planned"]
+    text = f"{mean(reached):.1f} of {planned}, in {cell['trials']:.0f} trials"
+    if cell["aborted"]:
+        without = mean(cell["top_rung_reached_without_abort"])
+        text += f"; {cell['aborted']} of {len(reached)} searches aborted (abort switched off: {without:.1f})"
+    return text
+
+
+def kills(cell: Cell) -> str:
+    opened = cell["kills"] - cell["not_opened"]
+    parts = [
+        f"opened again {opened} of {cell['kills']} times",
+        f"{cell['finished_lost']} finished trials lost",
+        f"{cell['finished_trained_again']} trained again",
+    ]
+    if cell["unrecorded_trained_again"]:
+        parts.append(f"{cell['unrecorded_trained_again']} killed while being recorded, trained again")
+    if not cell["ends_as_undisturbed"]:
+        parts.append("ends otherwise than undisturbed")
+    return "; ".join(parts)
+
+
+def damage(cell: Cell) -> str:
+    if "raises" not in cell:
+        kept = f"{cell['kept']} of {cell['finished']} trials"
+        return f"`{cell['file']}`: goes on with {kept}, trains the others again"
+    named = "names the file" if cell["names_the_file"] else "names no file"
+    return f"`{cell['file']}`: does not open; the `{cell['raises']}` {named}"
+
+
+def changed(cell: Cell, then: Callable[[Mapping[str, int]], str]) -> str:
+    """Refused, or what `then` makes of the trials that are in the search at its end."""
+    if "raises" in cell:
+        return f"refused, {'with' if cell['names_the_change'] else 'without'} the difference"
+    return f"{'a warning' if cell['warnings'] else 'nothing is said'}; {then(cell['trials'])}"
+
+
+def most_epochs(trials: Mapping[str, int]) -> str:
+    return f"goes on with at most {max(map(int, trials))} epochs"
+
+
+def mixed_scores(trials: Mapping[str, int]) -> str:
+    return "one ranking of " + " and ".join(f"{number} {kind}" for kind, number in trials.items())
+
+
+def drawn_from(trials: Mapping[str, int]) -> str:
+    return " and ".join(f"{number} trials from the {kind} range" for kind, number in trials.items())
+
+
+def other_seconds(cell: Cell) -> str:
+    return (
+        f"{cell['other_processor_seconds_per_trial']:.2f} s of processor time, "
+        f"{cell['other_seconds_per_trial']:.2f} s of wall-clock; {cell['trials']} trials"
+    )
+
+
+def growth(cell: Cell) -> str:
+    memory = cell["memory_megabytes"]
+    return f"{cell['growth_megabytes_per_trial']:.1f} MB ({memory[2]:.0f} to {memory[-1]:.0f} MB)"
+
+
+LINES: tuple[tuple[str, str, Callable[[Cell], str]], ...] = (
+    ("epochs-27", "epochs and trials of Hyperband, max_epochs 27", epochs),
+    ("epochs-9", "the same, max_epochs 9", epochs),
+    ("failures-0", "trials of the top rung, no network fails", failures),
+    ("failures-10", "10 % of networks fail", failures),
+    ("failures-30", "30 % of networks fail", failures),
+    ("kills-training", f"{len(IN_TRAINING)} SIGKILLs during training", kills),
+    (
+        "kills-writing",
+        f"{len(IN_WRITING[OURS])} SIGKILLs half-way through writing a state file",
+        kills,
+    ),
+    ("damage-end", "last 30 bytes of the progress file missing", damage),
+    ("damage-half", "progress file cut in half", damage),
+    ("damage-trial", "one trial's record cut in half", damage),
+    ("damage-settings", "another state file cut in half", damage),
+    ("changed-max-epochs", "continued with max_epochs 27 in place of 9", partial(changed, then=most_epochs)),
+    ("changed-objective", "continued with another objective", partial(changed, then=mixed_scores)),
+    ("changed-range", "continued with another range of a hyperparameter", partial(changed, then=drawn_from)),
+    ("overhead", "seconds per trial that are not training steps", other_seconds),
+    ("overhead", "memory growth per trial", growth),
+)
+"""Row of results, its title, and how its cells are put into words."""
+
+
+def table(results: Mapping[str, Any]) -> Iterator[str]:
+    """The lines between the marks."""
+    versions, machine = results["versions"], results["machine"]
+    yield f"| cell | | Keras Tuner {versions['keras-tuner']} | archsearch {versions['archsearch']} |"
+    yield "|---|---|---|---|"
+    for row, title, words in LINES:
+        sides = (words(results["cells"][f"{row}/{side}"]) for side in (STOCK, OURS))
+        yield f"| `{row}` | {title} | {' | '.join(sides)} |"
+    yield ""
+    yield (
+        f"Keras {versions['keras']}, TensorFlow {versions['tensorflow']}, NumPy {versions['numpy']}, "
+        f"Python {versions['python']}; {machine['processor']}, {machine['cores']} cores, "
+        f"{'no GPU' if not machine['gpus'] else ', '.join(machine['gpus'])}, {machine['system']}."
+    )
+
+
+def placed(page: str, results: Mapping[str, Any]) -> str:
+    """The page with the table of these results between its marks.
+
+    Raises:
+        ValueError: The page has not exactly one pair of marks.
+    """
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"The page must have one line {BEGIN} and one line {END}.")
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return "".join([before, BEGIN, "\n\n", "\n".join(table(results)), "\n\n", END, after])

@@ -1,0 +1,615 @@
+"""The report: its answer, its tables and plots, what it makes of little or hostile data, and a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.cli import main
+from archsearch.reporting.html.answer import answer, tiles
+from archsearch.reporting.html.blocks import Diagram, diagrams
+from archsearch.reporting.html.cost import pareto_front, rank_plots
+from archsearch.reporting.html.findings import Final, Findings, read_findings
+from archsearch.reporting.html.hyperparameters import axes
+from archsearch.reporting.html.importance import importances
+from archsearch.reporting.html.page import as_json, plot_sections, render
+from archsearch.reporting.html.plots import count_text, label, plot, scatter
+from archsearch.reporting.html.set_up import commands
+from archsearch.reporting.html.tables import failures, final_rows, rung_tables
+from archsearch.reporting.report import ReportWriter, trials_csv, write_report
+from archsearch.run_folder import RunFolder
+from archsearch.trials import Role, Status, TrialRecord
+from space.architecture import DOCUMENTED
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+NOWHERE = {"iteration": None, "bracket": None, "rung": None, "slot": None}
+HOSTILE = "</script><script>document.title='taken'</script><b>&amp;{{ 7 * 7 }}"
+
+
+def record(trial_id: str, score: float | None = 0.5, epochs: int = 1, **changes: Any) -> TrialRecord:
+    """Of the search; its accuracy is its score, and without a score it failed."""
+    values: dict[str, Any] = {
+        "trial_id": trial_id,
+        "role": Role.SEARCH,
+        "status": Status.COMPLETED if score is not None else Status.FAILED,
+        "score": score,
+        "epochs": epochs,
+        "bracket": 0,
+        "rung": 0,
+        "slot": 0,
+        "iteration": 0,
+        "parent_trial_id": None,
+        "attempt": 0,
+        "seed": 7,
+        "hyperparameters": {},
+        "architecture": None,
+        "params": None,
+        "macs": None,
+        "seconds": 30.0,
+        "elapsed_seconds": 60.0,
+        "curve": ({"val_accuracy": 0.1}, {"val_accuracy": score}) if score is not None else (),
+        "worker": "0",
+        "message": None,
+    }
+    return TrialRecord(**(values | changes))
+
+
+def baseline(score: float | None = 0.6, epochs: int = 9, **changes: Any) -> TrialRecord:
+    return record("baseline", score, epochs, role=Role.BASELINE, **NOWHERE, **changes)
+
+
+def repeats(of: str, *scores: float) -> list[TrialRecord]:
+    return [
+        record(f"{of}-c{number}", score, 9, role=Role.CONFIRM, **{**NOWHERE, "parent_trial_id": of})
+        for number, score in enumerate(scores, start=1)
+    ]
+
+
+def findings(*records: TrialRecord, num_validation: int | None = 5000, **stored: Any) -> Findings:
+    if num_validation is not None:
+        stored["dataset"] = {"num_validation": num_validation} | stored.get("dataset", {})
+    return Findings("mine", records, stored)
+
+
+def write_run(folder: Path, *records: TrialRecord, settings: str | None = None) -> RunFolder:
+    run = RunFolder(folder)
+    folder.mkdir()
+    run.trials.write_text("".join(each.to_json() + "\n" for each in records))
+    if settings is not None:
+        run.settings.write_text(settings)
+    return run
+
+
+@pytest.fixture(scope="module")
+def made_up_run() -> Callable[..., RunFolder]:
+    """Of the benchmark, so that what is measured is what is looked at."""
+    spec = spec_from_file_location("benchmark_report", ROOT / "benchmarks" / "report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look it up
+    spec.loader.exec_module(module)
+    made: Callable[..., RunFolder] = module.made_up_run
+    return made
+
+
+# The answer.
+
+
+@pytest.mark.parametrize(
+    ("records", "beginning"),
+    [
+        ([], "No trial has ended yet."),
+        ([record("a", None)], "No trial has succeeded yet."),
+        ([baseline()], "So far only the baseline has been trained."),
+        ([baseline(), record("a", 0.9, 3)], "No structure can be compared with the baseline yet."),
+        ([baseline(), record("a", 0.5, 9)], "No structure did better than the baseline."),
+        ([record("a", 0.7, 9)], "The best network found reaches val_accuracy 0.7000; there is no baseline"),
+        (
+            [baseline(epochs=3), record("a", 0.7, 9)],
+            "The best network found reaches val_accuracy 0.7000; it cannot be compared",
+        ),
+    ],
+)
+def test_without_a_comparison_the_answer_says_why(records: list[TrialRecord], beginning: str) -> None:
+    found = answer(findings(*records))
+    assert found.sentence.startswith(beginning)
+    assert not found.found
+
+
+def test_answer_gives_a_lift_with_its_interval() -> None:
+    # The standard error of the difference is sqrt((0.6 * 0.4 + 0.7 * 0.3) / 5000) = 0.95 points.
+    found = answer(findings(baseline(0.6), record("a", 0.7, 9)))
+    assert found.found
+    assert found.sentence == (
+        "Another structure does better than the baseline: +10.0 percentage points of validation accuracy "
+        "(95\u00a0% interval 8.1 to 11.9)."
+    )
+    assert found.worth.startswith("Not confirmed")
+
+
+def test_a_lift_within_chance_is_called_no_difference() -> None:
+    found = answer(findings(baseline(0.6), record("a", 0.61, 9)))
+    assert not found.found
+    assert found.sentence.startswith("No difference found: +1.0 percentage points")
+    assert "interval −0.9 to 2.9" in found.sentence
+
+
+def test_confirmed_means_stand_beside_the_scores_of_the_search() -> None:
+    records = [baseline(0.6), record("a", 0.9, 9), *repeats("baseline", 0.6, 0.6), *repeats("a", 0.8, 0.8)]
+    known = findings(*records)
+    assert answer(known).worth.startswith("Confirmed: each network was trained again with 2 fresh seeds")
+    assert "+20.0 percentage points" in answer(known).sentence  # not the 30 by which it was chosen
+    rows = {row.trial: row for table in rung_tables(known) for row in table.rows}
+    assert (rows["a"].score, rows["a"].confirmed) == ("0.9000", "0.8000 (0.8000, 0.8000)")
+
+
+def test_without_the_number_of_images_there_is_no_interval() -> None:
+    found = answer(findings(baseline(0.6), record("a", 0.7, 9), num_validation=None))
+    assert found.sentence == "The best network found reaches val_accuracy 0.7000, the baseline 0.6000."
+    assert found.worth == "Without an interval: the number of validation images is not known."
+
+
+def test_tiles_compare_the_costs_with_those_of_the_baseline() -> None:
+    cheap = record("a", 0.7, 9, params=250_000, macs=2_000_000)
+    shown = {tile.title: tile for tile in tiles(findings(baseline(params=500_000, macs=8_000_000), cheap))}
+    assert (shown["weights"].value, shown["weights"].note) == ("250 k", "incumbent; 0.5 × the baseline's")
+    assert shown["macs per image"].note == "incumbent; 0.25 × the baseline's"
+
+
+# Tables.
+
+
+def test_rungs_are_never_ranked_together_and_the_baseline_is_always_there() -> None:
+    top = [record(f"top-{number}", 0.7 + number / 100, 9) for number in range(12)]
+    low = [record(f"low-{number}", 0.9, 3) for number in range(7)]
+    first, second = rung_tables(findings(baseline(0.1), *low, *top))
+    assert (first.epochs, first.num_trials) == ("9 epochs", 13)
+    assert [row.trial for row in first.rows] == [f"top-{number}" for number in range(11, 1, -1)] + [
+        "baseline"
+    ]
+    assert [row.rank for row in first.rows] == [*range(1, 11), 13]
+    assert first.rows[0].mark == "incumbent"
+    assert (second.epochs, len(second.rows)) == ("3 epochs", 5)
+
+
+def test_the_lowest_loss_ranks_first() -> None:
+    losses = [record("a", 2.0, 9), record("b", 1.0, 9)]
+    (table,) = rung_tables(findings(*losses, settings={"objective": "val_loss"}))
+    assert [row.trial for row in table.rows] == ["b", "a"]
+
+
+def test_failures_are_grouped_by_their_reason() -> None:
+    out = {"status": Status.TIMED_OUT, "score": None}
+    records = [
+        record("a", None, message="no memory"),
+        record("b", None, message="no memory"),
+        record("c", **out),
+    ]
+    many, one = failures(findings(*records))
+    assert (many.count, many.status, many.reason, many.trials) == (2, "failed", "no memory", "a, b")
+    assert (one.count, one.status, one.reason) == (1, "out of time", "no reason was recorded")
+
+
+def test_final_trainings_stand_above_what_was_published() -> None:
+    published = {"test_accuracy": 0.8748, "epochs": 50}
+    result = {"test_accuracy": 0.8, "test_accuracy_tta": 0.81, "trial_id": "a", "published": published}
+    known = Findings("mine", [], {}, finals=[Final("best", result, ())])
+    mine, theirs = final_rows(known)
+    assert (mine.name, mine.test_accuracy) == ("best (trial a)", "0.8000 (0.8100 with several views)")
+    assert (theirs.name, theirs.test_accuracy) == ("documented network, as published", "0.8748")
+
+
+def test_commands_repeat_only_what_was_not_the_default() -> None:
+    settings = {"seed": 3, "recipe": "modern", "max_seconds": 90.0, "max_macs": 8_000_000, "factor": 3}
+    known = findings(hypermodel="space.hypermodel:VGGHyperModel", settings=settings)
+    assert dict(commands(known))["search the same again"] == (
+        "python search.py --run mine-again --seed 3 --max-time 90s --max-macs 8000000"
+    )
+
+
+def test_the_table_of_all_trials_has_one_row_each() -> None:
+    values = {"learning_rate": 0.1, "seconds": "hyper", "dropout": 0.5}
+    curve = ({"val_accuracy": 0.1, "learning_rate": 0.02}, {"val_accuracy": 0.7, "learning_rate": 0.01})
+    records = [
+        record("a", 0.7, hyperparameters=values, curve=curve),
+        record("b", None, message='one, "two"\n'),
+    ]
+    first, second = csv.DictReader(io.StringIO(trials_csv(records)))
+    assert (first["trial_id"], first["score"], first["val_accuracy"]) == ("a", "0.7", "0.7")
+    assert (first["learning_rate"], first["last/learning_rate"]) == ("0.1", "0.01")
+    assert (first["seconds"], first["hp/seconds"]) == ("30.0", "hyper")
+    assert (second["score"], second["dropout"], second["message"]) == ("", "", 'one, "two"\n')
+
+
+# Hyperparameters.
+
+
+def trials(name: str, *values: Any) -> list[TrialRecord]:
+    return [
+        record(f"t{number}", 0.1 * number, hyperparameters={} if value is None else {name: value})
+        for number, value in enumerate(values)
+    ]
+
+
+def test_a_hyperparameter_with_one_value_has_no_axis() -> None:
+    assert axes(findings(*trials("width", 1.0, 1.0, None))) == []
+
+
+def test_levels_come_in_the_order_of_the_space_and_true_is_not_one() -> None:
+    space = {"kind": {"kind": "Choice", "values": ["small", "large"], "default": "small"}}
+    (axis,) = axes(findings(*trials("kind", "large", "small"), space=space))
+    assert axis.levels == ("small", "large")
+    assert axis.place_in({"kind": "large"}) == 1.0
+    assert axis.place_in({}) is None
+    (switch,) = axes(findings(*trials("switch", True, False)))
+    assert switch.place(1) is None
+    assert switch.place(True) == 1.0
+
+
+def test_a_continuous_value_stands_at_its_logarithm_where_the_space_says_so() -> None:
+    values = [10.0**-number for number in range(1, 5)]
+    space = {"rate": {"kind": "Float", "sampling": "log"}}
+    (axis,) = axes(findings(*trials("rate", *values), space=space))
+    assert axis.levels is None
+    assert axis.place(0.001) == pytest.approx(-3)
+    assert axis.place("text") is None
+    (linear,) = axes(findings(*trials("rate", *values), space={"rate": {"sampling": "linear"}}))
+    assert linear.place(0.001) == 0.001
+
+
+def test_importance_finds_the_one_hyperparameter_that_matters() -> None:
+    records = [
+        record(f"t{n}", 0.5 + 0.1 * (n % 2), 3, hyperparameters={"idle": n // 2 % 3, "matters": n % 2})
+        for n in range(36)
+    ]
+    lower = [record("other", 0.9, 9, hyperparameters={"idle": 1, "matters": 0})]
+    found = importances([*records, *lower], axes(findings(*records)))
+    assert found is not None
+    assert (found.epochs, found.num_trials) == (3, 36)
+    assert next(iter(found.means)) == "matters"
+    assert found.explained > 0.9
+    assert found.means["matters"] > 1
+    assert abs(found.means["idle"]) < 0.05
+
+
+@pytest.mark.parametrize(("num", "step"), [(11, 0.01), (20, 0.0)])
+def test_importance_needs_twelve_trials_and_different_scores(num: int, step: float) -> None:
+    records = [record(f"t{n}", 0.5 + step * n, hyperparameters={"x": n}) for n in range(num)]
+    assert importances(records, axes(findings(*records))) is None
+
+
+# Plots.
+
+
+@pytest.mark.parametrize(
+    ("direction", "front"), [("max", ["cheap", "middle", "dear"]), ("min", ["cheap", "bad"])]
+)
+def test_pareto_front_holds_what_nothing_cheaper_beats(direction: str, front: list[str]) -> None:
+    quality = {"cheap": 0.5, "bad": 0.4, "middle": 0.6, "alike": 0.6, "dear": 0.7}
+    macs = {"cheap": 1, "bad": 2, "middle": 3, "alike": 4, "dear": 5}
+    records = [
+        record(name, quality[name], 9, macs=macs[name])
+        for name in ("dear", "alike", "middle", "bad", "cheap")
+    ]
+    assert [each.trial_id for each in pareto_front(records, "macs", quality, direction)] == front
+
+
+def test_rank_plots_pair_each_promoted_trial_with_the_rung_below() -> None:
+    low = [record(f"low-{n}", score, 3) for n, score in enumerate((0.1, 0.2, 0.3))]
+    high = [
+        record(f"high-{n}", score, 9, parent_trial_id=f"low-{n}") for n, score in enumerate((0.4, 0.6, 0.5))
+    ]
+    (found,) = rank_plots(findings(*low, *high))
+    assert found.title == "3 → 9 epochs"
+    # Ranks 1, 2, 3 against 1, 3, 2: rho = 1 - 6 * 2 / (3 * 8) = 0.5.
+    assert found.caption == "Spearman's ρ = +0.50, n\u00a0=\u00a03"
+    assert (found.views[0].data[0]["x"], found.views[0].data[0]["y"]) == ([0.1, 0.2, 0.3], [0.4, 0.6, 0.5])
+
+
+@pytest.mark.parametrize("objective", ["val_accuracy", "val_loss"])
+def test_every_plot_is_what_plotly_understands_and_has_named_axes(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, objective: str
+) -> None:
+    from plotly import graph_objects
+
+    known = read_findings(made_up_run(tmp_path / "run", num_trials=60, objective=objective))
+    sections = plot_sections(known)
+    names = [each.name for section in sections for each in section.plots]
+    expected = {
+        "history",
+        "curves",
+        "leaders",
+        "timeline",
+        "cost-macs",
+        "cost-params",
+        "parallel",
+        "importance",
+    }
+    assert expected <= set(names)
+    assert len(names) == len(set(names))
+    assert {"slice-0", "rank-1-3", "rank-3-9"} <= set(names)
+    for each in (each for section in sections for each in section.plots):
+        assert each.title
+        for view in each.views:
+            whole = json.dumps({"data": view.data, "layout": view.layout})
+            painted = json.loads(re.sub(r'"@\w+"', '"#000"', whole))  # as the page paints them
+            graph_objects.Figure(painted)  # refuses what it does not know
+            if view.data[0]["type"] != "parcoords":
+                assert view.layout["xaxis"]["title"]["text"]
+                assert view.layout["yaxis"]["title"]["text"]
+
+
+def test_texts_cannot_become_markup() -> None:
+    assert label("<b>a</b>\nb & c") == "&lt;b&gt;a&lt;/b&gt; b &amp; c"
+    text = as_json([plot("p", HOSTILE, "", [scatter([1.0], [float("nan")], text=[HOSTILE])], {})])
+    assert "<" not in text
+    (read,) = json.loads(text)
+    assert read["title"] == HOSTILE
+    assert read["views"][0]["data"][0]["y"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.5, "0.5"), (820, "820"), (27_400, "27.4 k"), (3_506_176, "3.51 M"), (1.2e10, "12 G")],
+)
+def test_counts_are_written_short(number: float, text: str) -> None:
+    assert count_text(number) == text
+
+
+# Block diagrams.
+
+
+def drawn(architecture: Mapping[str, Any], shape: tuple[int, int, int] | None = (32, 32, 3)) -> Diagram:
+    (diagram,) = diagrams([("title", "", architecture)], image_shape=shape, num_classes=10)
+    return diagram
+
+
+def kinds(diagram: Diagram) -> list[str]:
+    return [bar.kind for bar in diagram.bars]
+
+
+def test_the_documented_network_is_drawn_layer_for_layer() -> None:
+    diagram = drawn(DOCUMENTED.to_dict())
+    blocks = [kind for convs in (2, 2, 3, 3, 3) for kind in ["conv"] * convs + ["pool"]]
+    assert kinds(diagram) == ["input", *blocks, "dense", "output"]
+    assert [text.text for text in diagram.texts][1] == "2 × conv 3×3, 64 filters"
+    assert [text.note for text in diagram.texts][:6] == [
+        "32 × 32 × 3",
+        "32 × 32",
+        "16 × 16",
+        "8 × 8",
+        "4 × 4",
+        "2 × 2",
+    ]
+
+
+def test_a_pooling_that_does_not_fit_is_not_drawn() -> None:
+    assert kinds(drawn(DOCUMENTED.to_dict(), (28, 28, 1))).count("pool") == 4
+    assert kinds(drawn(DOCUMENTED.to_dict(), None)).count("pool") == 5
+
+
+def test_other_heads_poolings_and_starts_are_drawn() -> None:
+    other = {"convs": [2], "filters": [8], "hidden_units": 0, "dropout": 0.0, "leaky_relu_slope": 0.1}
+    diagram = drawn(other | {"pool": "first", "head": "linear", "fast_start": True})
+    assert kinds(diagram) == ["input", "stem", "conv", "pool", "conv", "output"]
+    assert diagram.texts[-1].text == "softmax, 10 classes, after global pooling"
+
+
+def test_another_kind_of_architecture_is_left_out() -> None:
+    assert diagrams([("title", "", {"cells": [1, 2]})], image_shape=None, num_classes=None) == []
+
+
+# The whole file.
+
+
+@pytest.mark.parametrize(
+    "settings", [None, "not JSON", "[]", '{"settings": 3, "plan": [], "dataset": {"image_shape": 1}}']
+)
+def test_report_comes_from_the_log_alone(tmp_path: Path, settings: str | None) -> None:
+    run = write_run(tmp_path / "mine", baseline(0.6), record("a", 0.7, 9), settings=settings)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "The best network found reaches val_accuracy 0.7000, the baseline 0.6000." in text
+    assert run.table.read_text().count("\n") == 3
+
+
+def test_names_and_messages_are_shown_as_they_are(tmp_path: Path) -> None:
+    stored = {"dataset": {"name": HOSTILE, "class_names": [HOSTILE]}, "machine": {"processor": HOSTILE}}
+    bad = record(HOSTILE, 0.7, 9, hyperparameters={HOSTILE: HOSTILE}, worker=HOSTILE)
+    run = write_run(tmp_path / "mine", bad, record("b", None, message=HOSTILE), settings=json.dumps(stored))
+    text = write_report(run).read_text(encoding="utf-8")
+    assert HOSTILE not in text
+    assert "<script>document.title" not in text
+    assert "&lt;/script&gt;&lt;script&gt;document.title" in text
+
+
+def test_there_is_no_report_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "absent", "--logs", str(tmp_path)]) == 1
+    assert "There is no search in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_where_the_report_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "mine", baseline())
+    assert main(["report", "mine", "--logs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mine' / 'report.html'}\n"
+
+
+def test_a_final_training_completes_the_report(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline())
+    final = run.final("best")
+    final.mkdir(parents=True)
+    result = {"test_accuracy": 0.8215, "dataset": {"num_validation": 5000}}
+    (final / "result.json").write_text(json.dumps(result))
+    (final / "history.json").write_text('{"epochs": [{"accuracy": 0.5, "val_accuracy": 0.4}]}')
+    known = read_findings(run)
+    assert known.num_validation == 5000
+    assert [section.name for section in plot_sections(known)][-1] == "finals"
+    assert "0.8215" in render(known)
+
+
+def test_drawing_needs_no_heavy_library_before_it_begins() -> None:
+    program = (
+        "import sys, archsearch.cli, archsearch.searching, archsearch.reporting.report\n"
+        "heavy = {'plotly', 'jinja2', 'sklearn'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_every_file_of_the_page_is_packaged() -> None:
+    folder = ROOT / "archsearch" / "reporting" / "html"
+    others = {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert others == {"page.html", "page.css", "page.js"}
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert '"archsearch.reporting.html": ["page.html", "page.css", "page.js"]' in setup
+
+
+# While a search runs.
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_reports_take_a_hundredth_of_the_time_and_the_last_comes_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, written = Clock(), []
+
+    def refresh(folder: RunFolder, note: Callable[[str], None]) -> None:
+        written.append(clock.seconds)
+        clock.seconds += 2.0  # what each costs
+
+    monkeypatch.setattr("archsearch.reporting.report.refresh_report", refresh)
+    writer = ReportWriter(RunFolder(tmp_path), clock=clock)
+    while clock.seconds < 1000:
+        writer.on_trial_end(record("a"))
+        clock.seconds += 10.0
+    # First after 100 times the 4 s it is taken to cost; then its 2 s and the next one's must fit.
+    assert written == [
+        400.0,
+        pytest.approx(402, abs=10),
+        pytest.approx(604, abs=10),
+        pytest.approx(806, abs=10),
+    ]
+    writer.on_search_end()
+    assert len(written) == 5
+
+
+def test_a_report_that_cannot_be_drawn_is_noted_and_ends_nothing(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline())
+    run.report.mkdir()  # so that it cannot be replaced by a file
+    notes: list[str] = []
+    ReportWriter(run, note=notes.append).on_search_end()
+    (note,) = notes
+    assert note.startswith("The report could not be written: StorageError: ")
+
+
+def test_starting_over_removes_the_report(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline(), settings="{}")
+    write_report(run)
+    run.clear()
+    assert not run.report.exists()
+    assert not run.table.exists()
+
+
+# In a browser, without a network.
+
+
+def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
+    """The document after its scripts ran, and what stands on the console, notices of the driver aside."""
+    command = [
+        str(BROWSER),
+        "--headless",
+        "--dump-dom",
+        "--enable-logging=stderr",
+        "--enable-unsafe-swiftshader",
+    ]
+    command += [f"--user-data-dir={profile}", "--virtual-time-budget=60000", "--window-size=1280,900"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--disable-background-networking"]
+    command += ["--no-sandbox"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=240, encoding="utf-8"
+    )
+    lines = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "WebGL" not in line]
+    return done.stdout, lines
+
+
+def assert_drawn(page: Path, profile: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    assert len(text.encode()) < 10_000_000
+    names = re.findall(r'<div class="plot" id="plot-([\w-]+)"', text)
+    document, console = opened(page, profile)
+    assert console == []
+    assert "data-errors" not in document.split(">", 2)[1]
+    assert f'data-drawn="{len(names)} of {len(names)}"' in document
+    drawn_ones = re.findall(
+        r'<div class="plot js-plotly-plot" id="plot-([\w-]+)"[^>]*data-drawn="yes"', document
+    )
+    assert drawn_ones == names
+    assert document.count('class="main-svg"') >= len(names)
+    return document
+
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed")
+
+
+@pytest.mark.end_to_end
+@needs_browser
+@pytest.mark.parametrize("num_trials", [10, 1000])
+def test_every_plot_is_drawn_offline(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, num_trials: int
+) -> None:
+    run = made_up_run(tmp_path / "run", num_trials=num_trials)
+    document = assert_drawn(write_report(run), tmp_path / "profile")
+    assert document.count('class="point"') > num_trials / 2  # in the history alone
+    assert "gl-canvas" in document  # of the parallel coordinates
+
+
+LITTLE: dict[str, list[TrialRecord]] = {
+    "nothing": [],
+    "one trial": [baseline(macs=5, params=7)],
+    "all failed": [baseline(None), record("a", None, message="no memory")],
+    "no baseline": [record("a", 0.5, 3), record("b", 0.5, 3, hyperparameters={"x": 1})],
+    "no curves": [baseline(curve=()), record("a", 0.7, 9, curve=())],
+    "hostile": [
+        record(
+            f"{HOSTILE}{n}",
+            0.1 * n,
+            3,
+            hyperparameters={HOSTILE: f"{n}{HOSTILE}"},
+            worker=HOSTILE,
+            macs=n + 1,
+        )
+        for n in range(3)
+    ],
+    "diverged": [record(f"t{n}", 10.0**n, 3, hyperparameters={"x": 0.5 * n}) for n in range(6)],
+}
+
+
+@pytest.mark.end_to_end
+@needs_browser
+@pytest.mark.parametrize("name", LITTLE)
+def test_little_or_strange_data_makes_a_sound_page(tmp_path: Path, name: str) -> None:
+    run = write_run(tmp_path / "mine", *LITTLE[name])
+    document = assert_drawn(write_report(run), tmp_path / "profile")
+    assert "<title>mine: architecture search</title>" in document
