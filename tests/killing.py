@@ -1,12 +1,12 @@
 """Processes killed with SIGKILL wherever something changes on disk, and in every epoch.
 
-A program of its own (`python tests/killing.py FOLDER NAME...`): it imports TensorFlow, runs none of its operations,
-and forks a child for every session of a search, which so starts in a fraction of a second. The judging is
-done by test_kills.py, from what is left in the folder.
+A program of its own (`python tests/killing.py FOLDER NAME...`): it imports TensorFlow, runs none of its
+operations, and forks a child for every session of a search, which so starts in a fraction of a second.
+The judging is done by test_kills.py, from what is left in the folder.
 
 What a kill leaves on disk is what the system calls before it left. So the points are: before every call
-that changes a folder, in the middle of every write, in every epoch, and at the end. A point is named by where in the search it
-lies, so that it is the same point in every session that comes by.
+that changes a folder, in the middle of every write, in every epoch, and at the end. A point is named by
+where in the search it lies, so that it is the same point in every session that comes by.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,18 +143,18 @@ class Points:
                 return raw
             return io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
 
-        io.open = builtins.open = watched_open  # type: ignore[assignment]
+        io.open = builtins.open = watched_open
 
     def name_of(self, path: Any, dir_fd: int = -1) -> str | None:
         """Relative to the folder and without what differs from session to session; `None` outside."""
         path = os.fsdecode(path)
         if dir_fd is not None and dir_fd >= 0:
-            path = f"{os.readlink(f'/proc/self/fd/{dir_fd}')}/{path}"
+            path = f"{Path(f'/proc/self/fd/{dir_fd}').readlink()}/{path}"
         if path != self.folder and not path.startswith(f"{self.folder}/"):
             return None
         name = path[len(self.folder) + 1 :] or "."
         name = re.sub(r"events\.out\.tfevents\..*\.(\w+)$", r"events.\1", name)
-        return name.replace(str(os.getpid()), "PID")
+        return name.removesuffix(f".{os.getpid()}")
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and not isinstance(args[0], int) and args[0] is not None:
@@ -215,7 +216,7 @@ class Follower(SearchCallback):
             self.points.trial = None
             self.points.place = f"{record.trial_id}, logged"
 
-        RunFolder.append = append  # type: ignore[method-assign]
+        RunFolder.append = append  # type: ignore[method-assign,assignment]
 
 
 # Sessions.
@@ -407,7 +408,7 @@ class Pretence:
             self.points.at("the epoch begins")
             weights = np.random.default_rng((task.seed, epoch)).random(3) + np.sin(100 * weights)
             curve.append(_epoch(float(weights.sum()) % 1))
-            checkpoints.save_if_due(lambda now=weights: {"weights": now}, tuple(curve))
+            checkpoints.save_if_due(partial(dict, weights=weights), tuple(curve))
             self.points.at("the epoch is trained")
             on_epoch(epoch, curve[-1])
         if self._fails(task):
