@@ -43,17 +43,17 @@ def write_report(folder: RunFolder) -> Path:
     return folder.report
 
 
-def refresh_report(folder: RunFolder, note: Callable[[str], None]) -> None:
+def refresh_report(folder: RunFolder, note: Callable[[str], None] | None = None) -> None:
     """`write_report`, where a report that cannot be drawn must not end what made it worth drawing.
 
     Args:
         folder: Of the run.
-        note: Told why there is no report.
+        note: Told why there is no report; by default stderr.
     """
     try:
         write_report(folder)
     except Exception as error:
-        note(f"The report could not be written: {type(error).__name__}: {error}")
+        (note or _say)(f"The report could not be written: {type(error).__name__}: {error}")
 
 
 def trials_csv(records: Sequence[TrialRecord]) -> str:
@@ -94,7 +94,7 @@ class ReportWriter(SearchCallback):
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.folder = folder
-        self.note = note if note is not None else _say
+        self.note = note
         self.clock = clock
         self._begin = clock()
         self._spent = 0.0
