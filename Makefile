@@ -56,7 +56,7 @@ $(INSTALLED): anew
 endif
 endif
 
-.PHONY: help install demo test lint test-fast test-tensorflow test-end-to-end python clean anew
+.PHONY: help install demo test lint test-fast test-tensorflow test-end-to-end versus python clean anew
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -86,6 +86,9 @@ test-tensorflow: $(INSTALLED) ## the tests that import TensorFlow
 
 test-end-to-end: $(INSTALLED) ## the tests that run whole commands
 	$(BIN)/python -m pytest -m end_to_end
+
+versus: $(INSTALLED) ## this project against Keras Tuner, both measured: docs/versus.md
+	$(BIN)/python benchmarks/versus.py
 
 python: ## the interpreter that would be set up with
 	@$(find_python); echo "$$python"

@@ -28,6 +28,7 @@ def measured() -> dict[str, Any]:
 
 
 @pytest.mark.end_to_end
+@pytest.mark.timeout(900)  # the first one measures all cells: a minute on 2 idle cores
 @pytest.mark.parametrize("cell", cells.names(ROWS))
 def test_the_stored_figures_are_measured_again(measured: dict[str, Any], cell: str) -> None:
     assert measured[cell] == RESULTS["cells"][cell]
