@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from archsearch.callbacks import SearchCallback
-from archsearch.plan import Plan
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.problem import Problem, hypermodel_name
 from archsearch.run_folder import RunFolder, write_json
-from archsearch.settings import SearchSettings
 from archsearch.standing import confirmations, incumbent, rank_correlations
 from archsearch.trials import TrialRecord
 
@@ -24,16 +21,8 @@ class BestKeeper(SearchCallback):
         self.records: list[TrialRecord] = []
         self._written: dict[str, Any] = {}
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
-        self.records = list(records)
+    def on_search_begin(self, beginning: Beginning) -> None:
+        self.records = list(beginning.records)
         self._write()
 
     def on_trial_end(self, record: TrialRecord) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archsearch.plan import Plan
@@ -13,27 +14,26 @@ if TYPE_CHECKING:
     from archsearch.assignment import Assignment
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What is known when the trials of a session are about to run."""
+
+    settings: SearchSettings
+    plan: Plan
+    """Of the whole search, earlier sessions included."""
+    records: Sequence[TrialRecord]
+    """Of earlier sessions."""
+    notes: Sequence[str]
+    """Sentences on the data, and on what differs from earlier sessions."""
+    spent_seconds: float
+    """Wall-clock so far, earlier sessions and this one's start included."""
+
+
 class SearchCallback:
     """Called by the searching process, never by a worker; an exception ends the search."""
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
-        """Trials are about to run.
-
-        Args:
-            settings: Of the search.
-            plan: Of the whole search, earlier sessions included.
-            records: Of earlier sessions.
-            notes: Sentences on the data.
-            spent_seconds: Wall-clock so far, earlier sessions and this one's start included.
-        """
+    def on_search_begin(self, beginning: Beginning) -> None:
+        """Trials are about to run."""
 
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
         """A trial starts; `text` is its network in one line, empty if it has no `Architecture`."""

@@ -17,6 +17,7 @@ from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
+from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked, read_json, write_json
@@ -88,6 +89,8 @@ class FinalTraining:
             else:
                 result = leave(self._train(task, run, record, splits, unfinished), unfinished)
             _put_in_place(unfinished, target)
+            if run is not None:
+                refresh_report(self.folder)
             return result
 
     # Before.
@@ -176,14 +179,14 @@ class FinalTraining:
         begun = None if self.overwrite else _begun(folder)
         if begun is None:
             shutil.rmtree(folder, ignore_errors=True)
-            begun = {"epochs": DEFAULT_EPOCHS, "seed": self._seed(run)}
+        earlier = begun or {"epochs": DEFAULT_EPOCHS, "seed": self._seed(run)}
         task = TrialTask(
             trial_id=self.what,
             values=record.hyperparameters if record else {},
             hypermodel=hypermodel,
             dataset=TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip),
-            epochs=self.epochs or begun["epochs"],
-            seed=begun["seed"] if self.seed is None else self.seed,
+            epochs=self.epochs or earlier["epochs"],
+            seed=earlier["seed"] if self.seed is None else self.seed,
             resume_folder=folder / RESUME,
         )
         description = {
@@ -191,7 +194,8 @@ class FinalTraining:
             "images": splits.content_hash,
             **task.identity,
         }
-        if begun.keys() != {"epochs", "seed"} and (changes := list(differences("", begun, description))):
+        changes = [] if begun is None else list(differences("", begun, description))
+        if changes:
             raise UserError(
                 f"An interrupted final training in {folder} was another one ({'; '.join(changes)}). "
                 "Give the same to continue it, or --overwrite to start over."

@@ -103,7 +103,7 @@ class Run:
         return max(self.seconds, 0.0 if left_out else self.plan.seconds) + expected / (1 - RESERVE)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a trial; hyperparameters in columns of their own, empty where inactive.
+        """One row a trial, as in trials.csv; a hyperparameter is empty where it is inactive.
 
         Raises:
             UserError: pandas is not installed.
@@ -112,11 +112,7 @@ class Run:
             import pandas
         except ImportError:
             raise UserError("to_dataframe() needs pandas: pip install pandas") from None
-        rows = []
-        for record in self.trials:
-            row = {name: value for name, value in vars(record).items() if name not in _NESTED}
-            rows.append(row | dict(record.hyperparameters))
-        return pandas.DataFrame(rows).convert_dtypes()
+        return pandas.DataFrame([record.to_row() for record in self.trials]).convert_dtypes()
 
     def deviations(self) -> Iterator[str]:
         """Where the trials differ from the plan, and why."""
@@ -165,9 +161,6 @@ class Run:
             "rank_correlations": [vars(each) for each in self.rank_correlations],
             "deviations": list(self.deviations()),
         }
-
-
-_NESTED = ("curve", "hyperparameters", "architecture")
 
 
 def _brief(record: TrialRecord | None) -> dict[str, Any] | None:
@@ -279,7 +272,18 @@ def _verdict(run: Run, best: TrialRecord, name: str) -> Iterator[str]:
     if best.role is Role.BASELINE:
         yield f"No structure did better than {name}."
     elif run.lift is None:
-        yield f"The incumbent cannot be compared with {name}, which was not trained to the same fidelity."
+        yield f"The incumbent cannot be compared with {name}: {_why_not(run, best)}."
     else:
         yield f"lift over {name}:"
         yield f"           {run.lift}"
+
+
+def _why_not(run: Run, best: TrialRecord) -> str:
+    """What there is no lift for."""
+    base = run.baseline
+    if base is None:
+        return "it did not complete"
+    if any(each.trial is best for each in run.confirmations):
+        failed = all(each.trial is not base for each in run.confirmations)
+        return "it failed with a fresh seed" if failed else "accuracy was not measured"
+    return "accuracy was not measured" if best.epochs == base.epochs else "it had another number of epochs"

@@ -143,9 +143,10 @@ class RunFolder:
             StorageError: The file cannot be written.
         """
         with writing(self.trials):
-            data = self.trials.read_bytes()
-            with self.trials.open("r+b") as file:
-                file.truncate(data.rfind(b"\n") + 1)
+            data = self.trials.read_bytes() if self.trials.exists() else b""
+            if data and not data.endswith(b"\n"):
+                with self.trials.open("r+b") as file:
+                    file.truncate(data.rfind(b"\n") + 1)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

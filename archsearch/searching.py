@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
-from archsearch.callbacks import SearchCallback
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.errors import UserError
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
@@ -161,7 +161,7 @@ class Search:
             if stored is not None:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
-            self._begin(stored, description, plan)
+            self._begin(stored, description, plan, records)
             self._run(tuner, problem, settings, records, notes)
             write_json(self.folder.settings, {**description, "finished": True})
         return Run(self.folder)
@@ -169,7 +169,9 @@ class Search:
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
         settings = continued(stored["settings"], self.given, _chosen(stored))
-        return bool(stored["finished"]) and settings.to_dict() == stored["settings"]
+        plan = _continued_plan(stored, settings, self.given)
+        unchanged = settings.to_dict() == stored["settings"] and plan == Plan.from_dict(stored["plan"])
+        return bool(stored["finished"]) and unchanged
 
     def _load(self, settings: SearchSettings) -> Splits:
         data = self.data if self.data is not None else settings.dataset
@@ -178,12 +180,9 @@ class Search:
         return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
 
     def _records(self, plan: Plan) -> list[TrialRecord]:
-        """Of earlier sessions; what a kill left beside them is tidied up."""
-        records, torn = read_records(self.folder.trials)
+        """Of earlier sessions."""
+        records, _ = read_records(self.folder.trials)
         check_log(self.folder.trials, plan, records)
-        if torn:
-            self.folder.drop_torn_line()
-        end_those_of(self.folder, records)
         return records
 
     def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
@@ -265,10 +264,19 @@ class Search:
             "finished": False,
         }
 
-    def _begin(self, stored: Mapping[str, Any] | None, description: Mapping[str, Any], plan: Plan) -> None:
-        """Everything is checked: only now is anything written."""
+    def _begin(
+        self,
+        stored: Mapping[str, Any] | None,
+        description: Mapping[str, Any],
+        plan: Plan,
+        records: list[TrialRecord],
+    ) -> None:
+        """Everything is checked: only now is anything written, and what a kill left is tidied up."""
         if stored is None:
             self.folder.clear()
+        else:
+            self.folder.drop_torn_line()
+            end_those_of(self.folder, records)
         write_json(self.folder.settings, description)
         write_json(self.folder.speed, dataclasses.asdict(plan.speed))
 
@@ -289,10 +297,9 @@ class Search:
         callbacks = [*own, *self.callbacks]
         tuner.oracle.replay(records)
         write_hparams_config(self.folder.path, hyperparameter_kinds(tuner.oracle.hyperparameters))
+        beginning = Beginning(settings, tuner.plan, records, notes, tuner.elapsed_seconds)
         with ExitStack() as ends:
             for callback in callbacks:
                 ends.callback(callback.on_search_end)
-                callback.on_search_begin(
-                    settings, tuner.plan, records, notes=notes, spent_seconds=tuner.elapsed_seconds
-                )
+                callback.on_search_begin(beginning)
             tuner.search(callbacks=callbacks)

@@ -81,11 +81,13 @@ class SearchSettings:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         _one_of("the objective", self.objective, OBJECTIVES)
+        _at_least("--seed", self.seed, 0)
         check_seed(self.seed)
         _at_least("--factor", self.factor, 2)
         _at_least("--confirm", self.confirm, 0)
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
-            _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
+            if getattr(self, flag) is not None:
+                _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
         if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
             raise UserError(f"--max-time must be above 0 seconds, got {self.max_seconds}.")
 
@@ -104,8 +106,8 @@ def _one_of(flag: str, value: str, allowed: Any) -> None:
         raise UserError(f"{flag} must be one of {', '.join(allowed)}; got {value!r}.")
 
 
-def _at_least(flag: str, value: int | None, lowest: int) -> None:
-    if value is not None and (not isinstance(value, int) or value < lowest):
+def _at_least(flag: str, value: object, lowest: int) -> None:
+    if not isinstance(value, int) or value < lowest:
         raise UserError(f"{flag} must be a whole number, at least {lowest}; got {value!r}.")
 
 
@@ -115,8 +117,10 @@ def check_seed(seed: int | None) -> None:
     Raises:
         UserError: It is negative, or has more than 32 bits.
     """
+    if seed is None:
+        return
     _at_least("--seed", seed, 0)
-    if seed is not None and seed >= 2**32:
+    if seed >= 2**32:
         raise UserError(f"--seed must be below {2**32}, got {seed}.")
 
 

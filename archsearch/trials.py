@@ -36,6 +36,10 @@ class Role(StrEnum):
     CONFIRM = "confirm"
 
 
+NESTED = ("hyperparameters", "architecture", "curve")
+"""Fields that a table cannot hold as they are."""
+
+
 class Place(NamedTuple):
     """Where in the plan a trial of the search stands."""
 
@@ -125,6 +129,17 @@ class TrialRecord:
         """Plain data that JSON can hold; a value that is not finite becomes `None`."""
         plain: dict[str, Any] = finite(dataclasses.asdict(self))
         return plain
+
+    def to_row(self) -> dict[str, Any]:
+        """One row of a table: the fields, the hyperparameters, and the metrics of the last epoch.
+
+        A hyperparameter, or a metric, that is called like another column has its kind before its name.
+        """
+        row = {name: value for name, value in vars(self).items() if name not in NESTED}
+        last = self.curve[-1] if self.curve else {}
+        for kind, values in (("hp", self.hyperparameters), ("last", last)):
+            row |= {f"{kind}/{name}" if name in row else name: value for name, value in values.items()}
+        return row
 
     def to_json(self) -> str:
         """One line of JSON, without the line end."""

@@ -6,6 +6,7 @@ import dataclasses
 import io
 from typing import Any
 
+from archsearch.callbacks import Beginning
 from archsearch.plan import Cost, Plan, Speed
 from archsearch.reporting.console import ConsoleReporter
 from archsearch.settings import SearchSettings
@@ -68,7 +69,7 @@ def told(before: list[TrialRecord], after: list[TrialRecord]) -> list[str]:
     stream = io.StringIO()
     reporter = ConsoleReporter(stream)
     settings = SearchSettings(max_epochs=9, max_seconds=None, confirm=1)
-    reporter.on_search_begin(settings, PLAN, before, notes=["A note."], spent_seconds=60.0)
+    reporter.on_search_begin(Beginning(settings, PLAN, before, notes=["A note."], spent_seconds=60.0))
     for each in after:
         reporter.on_trial_end(each)
     reporter.on_search_end()

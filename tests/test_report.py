@@ -403,13 +403,6 @@ def test_a_pooling_that_does_not_fit_is_not_drawn() -> None:
     assert kinds(drawn(DOCUMENTED.to_dict(), None)).count("pool") == 5
 
 
-def test_other_heads_poolings_and_starts_are_drawn() -> None:
-    other = {"convs": [2], "filters": [8], "hidden_units": 0, "dropout": 0.0, "leaky_relu_slope": 0.1}
-    diagram = drawn(other | {"pool": "first", "head": "linear", "fast_start": True})
-    assert kinds(diagram) == ["input", "stem", "conv", "pool", "conv", "output"]
-    assert diagram.texts[-1].text == "softmax, 10 classes, after global pooling"
-
-
 def test_another_kind_of_architecture_is_left_out() -> None:
     assert diagrams([("title", "", {"cells": [1, 2]})], image_shape=None, num_classes=None) == []
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from archsearch.callbacks import SearchCallback
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.errors import HyperModelError, UserError
 from archsearch.plan import plan_brackets
 from archsearch.run import Run
@@ -383,8 +383,8 @@ def test_other_versions_are_pointed_out_and_go_on(tmp_path: Path) -> None:
     class Listens(SearchCallback):
         notes: Sequence[str] = ()
 
-        def on_search_begin(self, *told: Any, notes: Sequence[str], spent_seconds: float) -> None:
-            self.notes = notes
+        def on_search_begin(self, beginning: Beginning) -> None:
+            self.notes = beginning.notes
 
     folder, listens = RunFolder(tmp_path / "run"), Listens()
     with pytest.raises(KeyboardInterrupt):

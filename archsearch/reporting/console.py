@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from archsearch import standing
-from archsearch.callbacks import SearchCallback
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.plan import Plan, describe
 from archsearch.reporting.progress import SearchProgress
-from archsearch.settings import SearchSettings
 from archsearch.trials import Status, TrialRecord
 
 if TYPE_CHECKING:
@@ -31,20 +30,13 @@ class ConsoleReporter(SearchCallback):
         self._plan: Plan | None = None
         self._progress: SearchProgress | None = None
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
+    def on_search_begin(self, beginning: Beginning) -> None:
+        settings, plan, spent_seconds = beginning.settings, beginning.plan, beginning.spent_seconds
         self.direction = settings.direction
-        self._records = list(records)
+        self._records = list(beginning.records)
         self._plan = plan
-        completed = [record for record in records if record.status is Status.COMPLETED]
-        for line in (*notes, *describe(plan)):
+        completed = [record for record in self._records if record.status is Status.COMPLETED]
+        for line in (*beginning.notes, *describe(plan)):
             print(line, file=self.stream)
         if completed:
             minutes = spent_seconds / 60

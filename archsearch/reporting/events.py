@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from archsearch import standing
-from archsearch.callbacks import SearchCallback
-from archsearch.plan import Plan
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.reporting.figures import save, search_history
 from archsearch.reporting.tensorboard import TrialEvents, write_trial_session
 from archsearch.run_folder import RunFolder
@@ -26,17 +25,9 @@ class FigureWriter(SearchCallback):
         self._settings = SearchSettings()
         self._records: list[TrialRecord] = []
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
-        self._settings = settings
-        self._records = list(records)
+    def on_search_begin(self, beginning: Beginning) -> None:
+        self._settings = beginning.settings
+        self._records = list(beginning.records)
 
     def on_trial_end(self, record: TrialRecord) -> None:
         self._records.append(record)
@@ -59,17 +50,9 @@ class EventWriter(SearchCallback):
         self.folder = folder
         self._open: dict[str, TrialEvents] = {}
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
+    def on_search_begin(self, beginning: Beginning) -> None:
         """A process killed between the log and the events leaves a trial without its row: written now."""
-        for record in records:
+        for record in beginning.records:
             if not any(self.folder.trial(record.trial_id).glob("events.out.tfevents.*.hparams")):
                 write_trial_session(self.folder.trial(record.trial_id), record)
 

@@ -8,12 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from archsearch.callbacks import SearchCallback
-from archsearch.plan import Plan
+from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.run_folder import RunFolder, write_atomically
-from archsearch.settings import SearchSettings
 from archsearch.trials import TrialRecord
 
 SHARE = 0.01
@@ -21,8 +18,6 @@ SHARE = 0.01
 
 FIRST_SECONDS = 4.0
 """What the first report is taken to cost, with the libraries it loads."""
-
-NESTED = ("hyperparameters", "architecture", "curve")
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -57,19 +52,8 @@ def refresh_report(folder: RunFolder, note: Callable[[str], None] | None = None)
 
 
 def trials_csv(records: Sequence[TrialRecord]) -> str:
-    """One row a trial in the order they ended: its fields, the metrics of its last epoch, its values.
-
-    A hyperparameter, or a metric, that is called like another column has its kind before its name.
-    """
-    rows: list[dict[str, Any]] = []
-    for record in records:
-        row = {name: value for name, value in vars(record).items() if name not in NESTED}
-        row |= {
-            f"hp/{name}" if name in row else name: value for name, value in record.hyperparameters.items()
-        }
-        last = record.curve[-1] if record.curve else {}
-        row |= {f"last/{name}" if name in row else name: value for name, value in last.items()}
-        rows.append(row)
+    """One row a trial in the order they ended."""
+    rows = [record.to_row() for record in records]
     columns = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
@@ -100,15 +84,7 @@ class ReportWriter(SearchCallback):
         self._spent = 0.0
         self._expected = FIRST_SECONDS
 
-    def on_search_begin(
-        self,
-        settings: SearchSettings,
-        plan: Plan,
-        records: Sequence[TrialRecord],
-        *,
-        notes: Sequence[str],
-        spent_seconds: float,
-    ) -> None:
+    def on_search_begin(self, beginning: Beginning) -> None:
         self._begin = self.clock()
 
     def on_trial_end(self, record: TrialRecord) -> None:

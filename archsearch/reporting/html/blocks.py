@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Size = tuple[int, int]
+from space.architecture import Architecture, ImageShape
 
 BAR = 13
 """Height of one convolution, in the units of the drawing."""
@@ -25,7 +25,7 @@ class Bar:
     """One layer: the wider, the more filters or units."""
 
     kind: str
-    """ "input", "stem", "conv", "pool", "dense" or "output"."""
+    """ "input", "conv", "pool", "dense" or "output"."""
     x: float
     y: float
     width: float
@@ -71,7 +71,7 @@ class _Group:
 def diagrams(
     networks: Sequence[tuple[str, str, Mapping[str, Any]]],
     *,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: ImageShape | None,
     num_classes: int | None,
 ) -> list[Diagram]:
     """Of each network that is one of ours.
@@ -96,42 +96,27 @@ def diagrams(
 
 
 def _groups(
-    architecture: Mapping[str, Any], image_shape: tuple[int, int, int] | None, num_classes: int | None
+    architecture: Mapping[str, Any], image_shape: ImageShape | None, num_classes: int | None
 ) -> Iterator[_Group]:
-    size: Size | None = image_shape[:2] if image_shape else None
-    channels = image_shape[2] if image_shape else None
-    yield _Group([_Layer("input", 0)], "input", _size_text(size, channels))
-    if architecture.get("fast_start"):
-        size = (size[0] - 1, size[1] - 1) if size else None
-        yield _Group([_Layer("stem", 0)], "2×2 whitening, frozen", _size_text(size))
-    first = architecture.get("pool") == "first"
-    for convs, filters in zip(architecture["convs"], architecture["filters"], strict=True):
-        pooled = size is None or min(size) >= 2
-        layers = [_Layer("conv", int(filters)) for _ in range(int(convs))]
-        if pooled:
-            layers.insert(1 if first else len(layers), _Layer("pool", 0))
+    network = Architecture.from_dict(architecture)
+    yield _Group([_Layer("input", 0)], "input", _size_text(image_shape))
+    # Of images of unknown size every pooling is taken to fit.
+    height, width, _ = shape = image_shape or (2 ** len(network.convs), 2 ** len(network.convs), 1)
+    for convs, filters, pooled in network.blocks(shape):
+        layers = [_Layer("conv", filters)] * convs + [_Layer("pool", 0)] * pooled
+        size = (height, width) if image_shape else None
         yield _Group(layers, f"{convs} × conv 3×3, {filters} filters", _size_text(size))
-        size = (size[0] // 2, size[1] // 2) if size and pooled else size
-    yield from _head(architecture, num_classes)
-
-
-def _head(architecture: Mapping[str, Any], num_classes: int | None) -> Iterator[_Group]:
-    head, units = architecture.get("head", "flatten"), int(architecture["hidden_units"])
-    into = "flatten" if head == "flatten" else "global pooling"
-    if units:
-        note = f"dropout {architecture['dropout']:.2f}, after {into}"
-        yield _Group([_Layer("dense", units)], f"dense, {units} units", note)
-    after = "" if units else f", after {into}"
+        height, width = (height // 2, width // 2) if pooled else (height, width)
+    units = network.hidden_units
+    dropout = f"dropout {network.dropout:.2f}, after flatten"
+    yield _Group([_Layer("dense", units)], f"dense, {units} units", dropout)
     classes = f"{num_classes} classes" if num_classes else "one unit a class"
-    slope = architecture.get("leaky_relu_slope")
-    note = f"LeakyReLU slope {slope:.2g} throughout" if slope is not None else ""
-    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}{after}", note)
+    slope = f"LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
+    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", slope)
 
 
-def _size_text(size: Size | None, channels: int | None = None) -> str:
-    if size is None:
-        return ""
-    return " × ".join(str(number) for number in (*size, channels) if number is not None)
+def _size_text(size: Sequence[int] | None) -> str:
+    return " × ".join(str(number) for number in size or ())
 
 
 def _drawn(title: str, subtitle: str, groups: Sequence[_Group], widest: Mapping[str, int]) -> Diagram:

@@ -66,7 +66,10 @@ def commands(findings: Findings) -> Iterator[tuple[str, str]]:
     logs = "" if findings.logs == "logs" else f" --logs {shlex.quote(findings.logs)}"
     run = ("" if findings.name == "default" else f" --run {name}") + logs
     settings = findings.section("settings")
-    if settings and findings.stored.get("hypermodel") == BUILT_IN and settings.get("dataset") != "arrays":
+    # What only Python can give, an objective or arrays, has no flag.
+    usual = SearchSettings.objective
+    by_flags = settings.get("objective", usual) == usual and settings.get("dataset") != "arrays"
+    if settings and by_flags and findings.stored.get("hypermodel") == BUILT_IN:
         again = f"python search.py --run {shlex.quote(f'{findings.name}-again')}{logs}{_flags(settings)}"
         yield "search the same again", again
     yield "train the incumbent in full", f"python final_train.py --best{run}"
