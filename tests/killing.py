@@ -753,6 +753,8 @@ def main(folder: Path, names: list[str]) -> None:
     """Imports all that a session may need, so that a child does not."""
     from archsearch import runtime
 
+    # Tests that a shell runs in the background inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     runtime.configure()
     modules = (
         *("matplotlib.backends.backend_agg", "psutil", "scipy.stats", "tensorflow", "PIL.Image"),
@@ -761,6 +763,8 @@ def main(folder: Path, names: list[str]) -> None:
             for name in ("best", "final_training", "oracle", "speed", "training", "tuner")
         ),
         *("archsearch.reporting.console", "archsearch.reporting.events", "space.hypermodel"),
+        *("archsearch.reporting.html.page", "plotly.offline", "jinja2"),
+        *("sklearn.ensemble", "sklearn.inspection"),
     )
     for module in modules:
         importlib.import_module(module)
