@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from archsearch.attempts import Attempts, end_those_of, spent_seconds
 from archsearch.errors import UserError
 from archsearch.run_folder import RunFolder
-from archsearch.trials import Role, Status, TrialRecord
+from archsearch.trials import Status, TrialRecord
+from tests.records import trial
 
 
 def started(folder: Path, times: int) -> Attempts:
@@ -23,19 +23,8 @@ def started(folder: Path, times: int) -> Attempts:
 
 
 def record(trial_id: str, status: Status = Status.COMPLETED, elapsed_seconds: float = 5.0) -> TrialRecord:
-    values: dict[str, Any] = {"score": 0.5 if status is Status.COMPLETED else None, "epochs": 1, "seed": 0}
-    values |= {"bracket": 0, "rung": 0, "slot": 0, "iteration": 0, "parent_trial_id": None, "attempt": 0}
-    values |= {"hyperparameters": {}, "architecture": None, "params": None, "macs": None, "curve": ()}
-    return TrialRecord(
-        trial_id=trial_id,
-        role=Role.SEARCH,
-        status=status,
-        seconds=1.0,
-        elapsed_seconds=elapsed_seconds,
-        worker="0",
-        message=None,
-        **values,
-    )
+    score = 0.5 if status is Status.COMPLETED else None
+    return trial(trial_id, score, status=status, elapsed_seconds=elapsed_seconds)
 
 
 def test_a_new_trial_has_no_attempts(tmp_path: Path) -> None:

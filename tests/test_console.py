@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from typing import Any
 
@@ -11,6 +10,7 @@ from archsearch.plan import Cost, Plan, Speed
 from archsearch.reporting.console import ConsoleReporter
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
+from tests.records import NOWHERE, trial
 
 PLAN = Plan(
     max_epochs=9,
@@ -34,34 +34,21 @@ def record(trial_id: str, score: float | None, **changes: Any) -> TrialRecord:
     rung, slot = (int(part[1:]) for part in trial_id.split("-")[1:3])
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
         "status": Status.COMPLETED if score is not None else Status.TIMED_OUT,
         "score": score,
         "epochs": 3**rung,
         "bracket": 2,
         "rung": rung,
         "slot": slot,
-        "iteration": 0,
         "parent_trial_id": f"b2-r{rung - 1}-s{slot}" if rung else None,
-        "attempt": 0,
-        "seed": 0,
-        "hyperparameters": {},
-        "architecture": None,
-        "params": None,
-        "macs": None,
-        "seconds": 1.0,
-        "elapsed_seconds": 1.0,
-        "curve": (),
-        "worker": "0",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def outside(trial_id: str, role: Role, score: float | None, parent: str | None = None) -> TrialRecord:
-    nowhere: dict[str, Any] = {"iteration": None, "bracket": None, "rung": None, "slot": None}
-    nowhere |= {"trial_id": trial_id, "role": role, "epochs": 9, "parent_trial_id": parent}
-    return dataclasses.replace(record("b2-r0-s0", score), **nowhere)
+    status = Status.COMPLETED if score is not None else Status.TIMED_OUT
+    changes = {"role": role, "epochs": 9, "status": status, **NOWHERE, "parent_trial_id": parent}
+    return trial(trial_id, score, **changes)
 
 
 def told(before: list[TrialRecord], after: list[TrialRecord]) -> list[str]:

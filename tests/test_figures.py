@@ -22,31 +22,18 @@ from archsearch.reporting.figures import (
     search_history,
 )
 from archsearch.trials import Role, Status, TrialRecord
+from tests.records import trial
 
 
 def record(score: float | None, *, minutes: float, epochs: int = 3, **changes: Any) -> TrialRecord:
     values: dict[str, Any] = {
         "trial_id": f"at-{minutes}",
-        "role": Role.SEARCH,
         "status": Status.COMPLETED,
-        "bracket": 0,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
-        "seed": 0,
-        "hyperparameters": {},
-        "architecture": None,
-        "params": None,
-        "macs": None,
         "seconds": 30.0,
-        "curve": (),
         "worker": "local",
-        "message": None,
     }
     values |= {"score": score, "epochs": epochs, "elapsed_seconds": 60 * minutes}
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def rendered(figure: Figure, folder: Path) -> tuple[int, int]:

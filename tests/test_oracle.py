@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from archsearch.trials import Role, Status, TrialRecord
+from tests.records import NOWHERE, trial
 
 if TYPE_CHECKING:
     from archsearch.assignment import Assignment
@@ -75,11 +76,11 @@ def a_fifth_fails(assignment: Assignment) -> float | None:
 
 def record_of(assignment: Assignment, score: float | None, status: Status) -> TrialRecord:
     bracket, position = assignment.bracket, assignment.position
-    return TrialRecord(
-        trial_id=assignment.trial_id,
+    return trial(
+        assignment.trial_id,
+        score,
         role=assignment.role,
         status=status,
-        score=score,
         epochs=assignment.epochs,
         iteration=bracket.iteration if bracket else None,
         bracket=bracket.number if bracket else None,
@@ -89,14 +90,6 @@ def record_of(assignment: Assignment, score: float | None, status: Status) -> Tr
         attempt=assignment.attempt,
         seed=assignment.seed,
         hyperparameters=dict(assignment.values),
-        architecture=None,
-        params=None,
-        macs=None,
-        seconds=1.0,
-        elapsed_seconds=1.0,
-        curve=(),
-        worker="0",
-        message=None,
     )
 
 
@@ -402,10 +395,10 @@ def test_a_dropped_bracket_changes_no_other() -> None:
 def test_keras_tuner_reads_the_fidelity_from_the_values() -> None:
     oracle = make()
     run(oracle)
-    for trial in oracle.trials.values():
-        assignment = oracle.assignments[trial.trial_id]
-        assert trial.hyperparameters.get("tuner/epochs") == assignment.epochs
-        assert trial.hyperparameters.get("tuner/initial_epoch") == 0
+    for each in oracle.trials.values():
+        assignment = oracle.assignments[each.trial_id]
+        assert each.hyperparameters.get("tuner/epochs") == assignment.epochs
+        assert each.hyperparameters.get("tuner/initial_epoch") == 0
 
 
 def test_the_oracle_writes_no_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -472,9 +465,8 @@ def test_confirmations_in_the_log_take_no_part_in_the_search() -> None:
     """They stand there before the end where time was short once, and there is more now."""
     ended = run(make())
     records = [record for _, record in ended[:5]]
-    place = {"iteration": None, "bracket": None, "rung": None, "slot": None}
-    confirmation = TrialRecord(
-        **(vars(records[1]) | place | {"trial_id": f"{records[1].trial_id}-c1", "role": Role.CONFIRM})
+    confirmation = trial(
+        **(vars(records[1]) | NOWHERE | {"trial_id": f"{records[1].trial_id}-c1", "role": Role.CONFIRM})
     )
     assert continued([*records, confirmation], continuous(), judged) == (
         continued(records, continuous(), judged)

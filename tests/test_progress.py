@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from archsearch.reporting.progress import SearchProgress, TrainingProgress
-from archsearch.trials import Role, Status, TrialRecord
+from archsearch.trials import Role, TrialRecord
+from tests.records import trial
 
 CLOCK_START = 1000.0
 LONG_TEXT = "5 blocks 64-128-256-512-512, 13 convolutions, 15.0 M weights, 313 M macs"
@@ -29,28 +30,14 @@ class Clock:
 def record(trial_id: str, score: float | None, **changes: Any) -> TrialRecord:
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
-        "status": Status.COMPLETED if score is not None else Status.FAILED,
         "score": score,
         "epochs": 3,
         "bracket": 2,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
-        "seed": 0,
-        "hyperparameters": {},
-        "architecture": None,
-        "params": None,
-        "macs": None,
         "seconds": 41.0,
         "elapsed_seconds": 41.0,
-        "curve": (),
         "worker": "local",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def search_progress(stream: io.StringIO | Console, **changes: Any) -> SearchProgress:

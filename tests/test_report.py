@@ -32,11 +32,11 @@ from archsearch.reporting.report import ReportWriter, trials_csv, write_report
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED
+from tests.records import NOWHERE, trial
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-NOWHERE = {"iteration": None, "bracket": None, "rung": None, "slot": None}
 HOSTILE = "</script><script>document.title='taken'</script><b>&amp;{{ 7 * 7 }}"
 
 
@@ -44,28 +44,14 @@ def record(trial_id: str, score: float | None = 0.5, epochs: int = 1, **changes:
     """Of the search; its accuracy is its score, and without a score it failed."""
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
-        "status": Status.COMPLETED if score is not None else Status.FAILED,
         "score": score,
         "epochs": epochs,
-        "bracket": 0,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
         "seed": 7,
-        "hyperparameters": {},
-        "architecture": None,
-        "params": None,
-        "macs": None,
         "seconds": 30.0,
         "elapsed_seconds": 60.0,
         "curve": ({"val_accuracy": 0.1}, {"val_accuracy": score}) if score is not None else (),
-        "worker": "0",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def baseline(score: float | None = 0.6, epochs: int = 9, **changes: Any) -> TrialRecord:

@@ -18,6 +18,7 @@ from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
+from tests.records import trial
 
 PLAN = Plan(
     max_epochs=3,
@@ -47,24 +48,18 @@ def record(trial_id: str, score: float | None = 0.5, **changes: Any) -> TrialRec
     values: dict[str, Any] = {
         "trial_id": trial_id,
         "role": role,
-        "status": Status.COMPLETED if score is not None else Status.FAILED,
         "score": score,
         "epochs": epochs,
         **place,
-        "parent_trial_id": None,
-        "attempt": 0,
-        "seed": 0,
         "hyperparameters": {"filters": 16},
-        "architecture": None,
         "params": 1_500_000,
         "macs": 2_500_000,
         "seconds": 10.0,
         "elapsed_seconds": 60.0,
         "curve": ({"val_accuracy": score},) if score is not None else (),
-        "worker": "0",
         "message": None if score is not None else "ValueError: no",
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 ALL = (

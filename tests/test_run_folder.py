@@ -13,33 +13,8 @@ import pytest
 
 from archsearch.errors import StorageError, UserError
 from archsearch.run_folder import RunFolder, locked, read_json, write_atomically, write_json
-from archsearch.trials import Role, Status, TrialRecord, read_records
-
-
-def record(trial_id: str) -> TrialRecord:
-    return TrialRecord(
-        trial_id=trial_id,
-        role=Role.SEARCH,
-        status=Status.COMPLETED,
-        score=0.5,
-        epochs=1,
-        bracket=0,
-        rung=0,
-        slot=0,
-        iteration=0,
-        parent_trial_id=None,
-        attempt=0,
-        seed=0,
-        hyperparameters={},
-        architecture=None,
-        params=None,
-        macs=None,
-        seconds=1.0,
-        elapsed_seconds=1.0,
-        curve=(),
-        worker="0",
-        message=None,
-    )
+from archsearch.trials import read_records
+from tests.records import trial
 
 
 def files(folder: Path) -> set[str]:
@@ -159,20 +134,20 @@ def test_refuses_json_that_is_no_object(tmp_path: Path, content: str) -> None:
 
 def test_records_are_appended_line_by_line(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.append(record("a"))
-    folder.append(record("b"))
-    assert read_records(folder.trials) == ([record("a"), record("b")], False)
+    folder.append(trial("a"))
+    folder.append(trial("b"))
+    assert read_records(folder.trials) == ([trial("a"), trial("b")], False)
 
 
 @pytest.mark.parametrize("whole", [0, 1, 2])
 def test_a_torn_line_is_cut_so_that_the_next_begins_on_its_own(tmp_path: Path, whole: int) -> None:
     folder = RunFolder(tmp_path)
     for number in range(whole):
-        folder.append(record(str(number)))
+        folder.append(trial(str(number)))
     with folder.trials.open("ab") as file:
-        file.write(record("torn").to_json().encode()[:50])
+        file.write(trial("torn").to_json().encode()[:50])
     folder.drop_torn_line()
-    folder.append(record("next"))
+    folder.append(trial("next"))
     records, torn = read_records(folder.trials)
     assert [one.trial_id for one in records] == [*map(str, range(whole)), "next"]
     assert not torn
@@ -244,7 +219,7 @@ def test_the_current_folder_may_hold_the_runs(tmp_path: Path, monkeypatch: pytes
 def test_a_folder_in_which_something_was_begun_stays(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with folder.locked():
-        folder.append(record("a"))
+        folder.append(trial("a"))
     assert "trials.jsonl" in files(folder.path)
 
 

@@ -17,6 +17,7 @@ from archsearch.standing import (
     rank_correlations,
 )
 from archsearch.trials import Role, Status, TrialRecord
+from tests.records import NOWHERE, trial
 
 
 def record(
@@ -25,31 +26,15 @@ def record(
     """Its accuracy is its score."""
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
-        "status": Status.COMPLETED if score is not None else Status.FAILED,
         "score": score,
         "epochs": epochs,
         "bracket": 2,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
         "seed": 7,
-        "hyperparameters": {},
-        "architecture": None,
-        "params": None,
-        "macs": None,
         "seconds": 1.5,
         "elapsed_seconds": 20.0,
         "curve": ({"val_accuracy": 0.0}, {"val_accuracy": score}) if score is not None else (),
-        "worker": "0",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
-
-
-NOWHERE = {"iteration": None, "bracket": None, "rung": None, "slot": None}
+    return trial(**(values | changes))
 
 
 def baseline_record(score: float | None, epochs: int = 9, **changes: Any) -> TrialRecord:

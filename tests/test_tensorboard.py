@@ -25,6 +25,7 @@ from tensorboard.plugins.hparams import metadata
 
 from archsearch.reporting.tensorboard import TrialEvents, write_hparams_config, write_trial_session
 from archsearch.trials import Role, Status, TrialRecord
+from tests.records import trial
 
 SECONDS_TO_START = 120.0
 ALL_STATUSES = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
@@ -33,28 +34,16 @@ ALL_STATUSES = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RU
 def record(trial_id: str, score: float | None, **changes: Any) -> TrialRecord:
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
         "status": Status.COMPLETED,
         "score": score,
         "epochs": 3,
-        "bracket": 0,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
-        "seed": 0,
-        "hyperparameters": {},
-        "architecture": None,
         "params": 14_996_682,
         "macs": 313_196_544,
         "seconds": 41.5,
         "elapsed_seconds": 41.5,
-        "curve": (),
         "worker": "local",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def write_run(run: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.errors import UserError
 from archsearch.trials import Role, Status, TrialRecord, read_records
+from tests.records import trial
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -19,16 +20,9 @@ def record(
 ) -> TrialRecord:
     values: dict[str, Any] = {
         "trial_id": trial_id,
-        "role": Role.SEARCH,
-        "status": Status.COMPLETED if score is not None else Status.FAILED,
         "score": score,
         "epochs": epochs,
         "bracket": 2,
-        "rung": 0,
-        "slot": 0,
-        "iteration": 0,
-        "parent_trial_id": None,
-        "attempt": 0,
         "seed": 7,
         "hyperparameters": {"num_blocks": 3, "dropout": 0.25, "head": "dense", "wide": True},
         "architecture": {"convs": [1, 2], "filters": [16, 32]},
@@ -37,10 +31,8 @@ def record(
         "seconds": 1.5,
         "elapsed_seconds": 20.0,
         "curve": ({"val_accuracy": 0.5, "val_loss": 1.25},),
-        "worker": "0",
-        "message": None,
     }
-    return TrialRecord(**(values | changes))
+    return trial(**(values | changes))
 
 
 def baseline_record(score: float | None, epochs: int = 9, **changes: Any) -> TrialRecord:
