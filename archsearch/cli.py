@@ -20,14 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import archsearch
 from archsearch.errors import HyperModelError, UserError
-from archsearch.settings import parse_count, parse_time
+from archsearch.flags import final_parser, search_parser, settings_of
 
 if TYPE_CHECKING:
     from archsearch.run import Run
-
-EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
-EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
-
 
 EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -54,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def search(argv: Sequence[str], prog: str) -> int:
     """`python search.py`: searches, continues, or tells of a search."""
-    flags = _search_parser(prog).parse_args(argv)
+    flags = search_parser(prog).parse_args(argv)
     if flags.json and not (flags.plan or flags.status):
-        _search_parser(prog).error("--json goes with --plan or --status")
+        search_parser(prog).error("--json goes with --plan or --status")
     if flags.plan:
         return _guarded(lambda: _print_plan(flags))
     if flags.status:
@@ -66,7 +62,7 @@ def search(argv: Sequence[str], prog: str) -> int:
 
 def final_train(argv: Sequence[str], prog: str) -> int:
     """`python final_train.py`: trains one network in full."""
-    parser = _final_parser(prog)
+    parser = final_parser(prog)
     flags = parser.parse_args(argv)
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
@@ -86,107 +82,6 @@ def _kept(prog: str, argv: Sequence[str]) -> str:
     """What an interruption leaves, and the command that goes on from there."""
     again = shlex.join(argument for argument in argv if argument != "--overwrite")
     return f"is saved. Continue: {prog} {again}".rstrip()
-
-
-# Flags.
-
-
-def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A mistake in a flag's value is wrong usage: exit status 2."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except UserError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-def _whole(lowest: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = lowest - 1
-        if number < lowest:
-            raise argparse.ArgumentTypeError(f"must be a whole number, at least {lowest}; got {text!r}")
-        return number
-
-    return parse
-
-
-def _parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    # A prefix of a flag would change its meaning when another flag is added.
-    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
-    parser.add_argument("--run", default="default", metavar="NAME", help="name of the run (default)")
-    parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
-    return parser
-
-
-def _search_parser(prog: str) -> argparse.ArgumentParser:
-    count, time = _checked(parse_count), _checked(parse_time)
-    parser = _parser(prog, "Hyperband over the structure of a VGG-style network.", EPILOG_SEARCH)
-    add = parser.add_argument
-    add("--overwrite", action="store_true", help="start over: remove an earlier search of this run")
-    add("--dataset", metavar="DATA", help="a name, .npz, archive or folder of images (cifar10)")
-    add("--flip", choices=("auto", "yes", "no"), help="mirror images left to right in training (auto)")
-    add("--seed", type=_whole(0), metavar="N", help="of everything that is random (0)")
-    add("--recipe", choices=("modern", "documented"), help="how every network is trained (modern)")
-    add("--max-time", type=time, metavar="T", dest="max_seconds", help="wall-clock of the whole search (30m)")
-    add("--max-epochs", type=_whole(1), metavar="N", help="epochs of the top rung; lifts the time limit")
-    add("--factor", type=_whole(2), metavar="N", help="reduction factor between rungs (3)")
-    add(
-        "--iterations",
-        type=_whole(1),
-        metavar="N",
-        help="passes over all brackets (1, or what the time admits)",
-    )
-    add("--images-per-epoch", type=count, metavar="N", help="train on a fixed subset of the images")
-    add("--max-params", type=count, metavar="N", help="most weights of a network")
-    add("--max-macs", type=count, metavar="N", help="most multiply-adds of a network per image")
-    add(
-        "--confirm",
-        type=_whole(0),
-        metavar="K",
-        help="train the best K and the baseline again with fresh seeds (2)",
-    )
-    add("--plan", action="store_true", help="print what would be run, and end")
-    add("--status", action="store_true", help="print how far the run is, and end")
-    add("--json", action="store_true", help="print the plan or status as JSON")
-    return parser
-
-
-def _final_parser(prog: str) -> argparse.ArgumentParser:
-    parser = _parser(prog, "Trains one network in full, and tests it once.", EPILOG_FINAL)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--best", action="store_true", help="the incumbent of the run")
-    which.add_argument("--trial", metavar="ID", help="the network of one trial")
-    which.add_argument("--documented", action="store_true", help="the documented network; needs no run")
-    add = parser.add_argument
-    add(
-        "--dataset",
-        metavar="DATA",
-        help="with --documented: a name, .npz, archive or folder (the run's, or cifar10)",
-    )
-    add("--epochs", type=_whole(1), metavar="N", help="of one complete training (50)")
-    add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
-    add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
-    add(
-        "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"
-    )
-    return parser
-
-
-SETTINGS = (
-    *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
-    *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-)
-
-
-def _given(flags: argparse.Namespace) -> dict[str, Any]:
-    """The settings that stand on the command line, by field name."""
-    return {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
 
 
 # Commands.
@@ -247,12 +142,12 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _search(flags: argparse.Namespace, prog: str) -> int:
-    from archsearch.run import summary
+    from archsearch.reporting.summary import summary
 
     folder = _folder(flags)
     ended_before = folder.exists() and not flags.overwrite and archsearch.open_run(folder.path).finished
     num_before = len(archsearch.open_run(folder.path).trials) if ended_before else 0
-    run = archsearch.search(run=flags.run, logs=flags.logs, overwrite=flags.overwrite, **_given(flags))
+    run = archsearch.search(run=flags.run, logs=flags.logs, overwrite=flags.overwrite, **settings_of(flags))
     if ended_before and len(run.trials) == num_before:
         print(f"The search in {folder.path} is finished. {_how_to_extend(run)}")
     for line in summary(run):
@@ -267,7 +162,7 @@ def _print_plan(flags: argparse.Namespace) -> int:
     from archsearch.plan import describe
     from archsearch.searching import planned
 
-    plan = planned(None, folder=_folder(flags), overwrite=flags.overwrite, given=_given(flags))
+    plan = planned(None, folder=_folder(flags), overwrite=flags.overwrite, given=settings_of(flags))
     if flags.json:
         brackets = [{"name": bracket.name, **vars(bracket)} for bracket in plan.brackets]
         totals = {"num_trials": plan.num_trials, "num_epochs": plan.num_epochs, "seconds": plan.seconds}
@@ -279,7 +174,7 @@ def _print_plan(flags: argparse.Namespace) -> int:
 
 
 def _print_status(flags: argparse.Namespace) -> int:
-    from archsearch.run import summary
+    from archsearch.reporting.summary import summary
 
     run = archsearch.open_run(_folder(flags).path)
     if flags.json:

@@ -123,3 +123,42 @@ def test_the_figures_of_speed() -> None:
     assert told in " ".join(README.split())
     shares = read(ROOT / "benchmarks" / "results" / "augmentation.json")["share"]
     assert f"at most {100 * max(shares.values()):.1f} % of a training step" in " ".join(README.split())
+
+
+def test_the_comparison_with_keras_tuner() -> None:
+    measured = read(ROOT / "benchmarks" / "results" / "versus.json")
+    cells, sides = measured["cells"], ("stock", "archsearch")
+
+    def both(cell: str, name: str) -> list[Any]:
+        return [cells[f"{cell}/{side}"].get(name) for side in sides]
+
+    def reached(side: str) -> str:
+        each = [cells[f"failures-{share}/{side}"]["top_rung_reached"] for share in (0, 10, 30)]
+        return ", ".join(f"{sum(numbers) / len(numbers):.1f}" for numbers in each)
+
+    def lost(side: str) -> str:
+        cell = cells[f"kills-training/{side}"]
+        return f"{cell['finished_lost']}, {cell['finished_trained_again']}"
+
+    announced, run = both("epochs-27", "announced_epochs"), both("epochs-27", "run_epochs")
+    opened = [
+        kills - failed for kills, failed in zip(*(both("kills-writing", n) for n in KILLS), strict=True)
+    ]
+    kept = cells["damage-half/archsearch"]
+    # Between the third trial and the last, as the benchmark says.
+    memory = both("overhead", "memory_megabytes")
+    growth = [f"{(each[-1] - each[2]) / (len(each) - 3):.1f} MB" for each in memory]
+    assert both("damage-half", "raises") == ["JSONDecodeError", None]
+    for row in (
+        f"| Hyperband, max_epochs 27: announced, then run | about {announced[0]}, then {run[0]} epochs "
+        f"| {announced[1]}, then {run[1]} epochs |",
+        f"of 9 | {' | '.join(reached(side) for side in sides)} |",
+        f"finished trials lost, repeated | {' | '.join(lost(side) for side in sides)} |",
+        f"half-way through a state file: opens again | {opened[0]} times | {opened[1]} times |",
+        f"does not open | goes on with {kept['kept']} of {kept['finished']} trials |",
+        f"| memory growth per trial | {growth[0]} | {growth[1]} |",
+    ):
+        assert row in README
+
+
+KILLS = ("kills", "not_opened")

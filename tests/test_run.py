@@ -12,7 +12,8 @@ import pytest
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
 from archsearch.plan import Cost, Plan, Speed
-from archsearch.run import BUILT_IN, Run, summary
+from archsearch.reporting.summary import summary
+from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord

@@ -25,7 +25,8 @@ from archsearch import cli
 from archsearch.callbacks import SearchCallback
 from archsearch.errors import StorageError, UserError
 from archsearch.plan import describe
-from archsearch.run import Run, read_stored, summary
+from archsearch.reporting.summary import summary
+from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.searching import Search
 from archsearch.trials import Status, TrialRecord, read_records

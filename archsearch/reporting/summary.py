@@ -1,0 +1,70 @@
+"""What a search came to, in the words of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archsearch.plan import format_epochs
+from archsearch.run import Run, baseline_name
+from archsearch.standing import Confirmation
+from archsearch.trials import Role, Status, TrialRecord
+from space.architecture import Architecture
+
+
+def summary(run: Run) -> Iterator[str]:
+    """The answer, in the words of the run's end: what was found, what it is worth, what comes next."""
+    done = sum(record.status is Status.COMPLETED for record in run.trials)
+    best, base = run.incumbent, run.baseline
+    name = baseline_name(run.plan, run.stored["hypermodel"])
+    yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
+    if run.finished:
+        for deviation in run.deviations():
+            yield f"  not as planned: {deviation}"
+    if best is None:
+        yield "No trial succeeded." if run.finished else "No trial has completed yet."
+        return
+    means = {each.trial.trial_id: each for each in run.confirmations}
+    yield from _lines("incumbent", best, run.settings.objective, means.get(best.trial_id))
+    if base is not None and base is not best:
+        yield from _lines("baseline", base, run.settings.objective, means.get(base.trial_id))
+        yield f"           {name}"
+    for correlation in run.rank_correlations:
+        yield str(correlation)
+    yield from _verdict(run, best, name)
+
+
+def _lines(
+    title: str, record: TrialRecord, objective: str, confirmation: Confirmation | None
+) -> Iterator[str]:
+    """Within 80 columns, the further lines aligned with the first."""
+    trial = "" if record.trial_id == title else f", trial {record.trial_id}"
+    yield f"{title + ':':10} {objective} {record.score:.4f} after {format_epochs(record.epochs)}{trial}"
+    if confirmation is not None:
+        scores = ", ".join(f"{score:.4f}" for score in confirmation.scores)
+        yield f"           confirmed {confirmation.mean:.4f}, the mean of {scores}"
+    if record.macs is not None and record.params is not None:
+        yield f"           {record.macs / 1e6:.1f} M macs, {record.params / 1e6:.2f} M weights"
+    if record.architecture is not None:
+        yield f"           {Architecture.from_dict(record.architecture)}"
+
+
+def _verdict(run: Run, best: TrialRecord, name: str) -> Iterator[str]:
+    """The answer; the last line within 80 columns."""
+    if best.role is Role.BASELINE:
+        yield f"No structure did better than {name}."
+    elif run.lift is None:
+        yield f"The incumbent cannot be compared with {name}: {_why_not(run, best)}."
+    else:
+        yield f"lift over {name}:"
+        yield f"           {run.lift}"
+
+
+def _why_not(run: Run, best: TrialRecord) -> str:
+    """What there is no lift for."""
+    base = run.baseline
+    if base is None:
+        return "it did not complete"
+    if any(each.trial is best for each in run.confirmations):
+        failed = all(each.trial is not base for each in run.confirmations)
+        return "it failed with a fresh seed" if failed else "accuracy was not measured"
+    return "accuracy was not measured" if best.epochs == base.epochs else "it had another number of epochs"
