@@ -6,26 +6,12 @@ import io
 from typing import Any
 
 from archsearch.callbacks import Beginning
-from archsearch.plan import Cost, Plan, Speed
 from archsearch.reporting.console import ConsoleReporter
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
-from tests.records import NOWHERE, trial
+from tests.records import NOWHERE, a_plan, trial
 
-PLAN = Plan(
-    max_epochs=9,
-    factor=3,
-    iterations=1,
-    images_per_epoch=1000,
-    num_validation=100,
-    confirm=1,
-    baseline_width=1.0,
-    max_macs=None,
-    max_params=None,
-    max_seconds=None,
-    cost=Cost(1e6, 1e6, 1e6),
-    speed=Speed(1e9, 1.0, "measured"),
-)
+PLAN = a_plan(confirm=1, num_validation=100)
 """9 x 1 -> 3 x 3 -> 1 x 9, 5 x 3 -> 2 x 9, 3 x 9, the baseline, and four confirmations: 28 trials."""
 
 

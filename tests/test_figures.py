@@ -265,3 +265,16 @@ def test_a_diverged_loss_does_not_flatten_the_others(tmp_path: Path) -> None:
     figure = search_history(records, baseline=None, direction="min", objective="val_loss")
     assert figure.axes[0].get_yscale() == "log"
     rendered(figure, tmp_path)
+
+
+def test_confirmations_are_shown_apart_and_do_not_lead() -> None:
+    records = [
+        record(0.6, minutes=1),
+        record(0.9, minutes=2, role=Role.CONFIRM, trial_id="at-1-c1"),
+        record(0.5, minutes=3),
+    ]
+    (axes,) = search_history(records, baseline=None, direction="max", objective="val_accuracy").axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels.count("fresh seeds") == 1
+    (line,) = (each for each in axes.lines if str(each.get_label()).startswith("best so far"))
+    assert list(line.get_ydata()) == [0.6, 0.6, 0.6]

@@ -158,3 +158,36 @@ def test_the_comparison_with_keras_tuner() -> None:
         f"| memory growth per trial | {growth[0]} | {growth[1]} |",
     ):
         assert row in README
+
+
+def test_the_search_that_was_killed_twice() -> None:
+    """The interval by hand: two seeds of two networks, so 2 degrees of freedom, and t at 97.5 % is 4.303."""
+    killed, readme = ROOT / "docs" / "results" / "killed", " ".join(README.split())
+    records, torn = read_records(killed / "trials.jsonl")
+    log = (killed / "search.log").read_text(encoding="utf-8")
+    assert not torn
+    assert log.count("$ python search.py") == 3
+    assert log.count("[killed with SIGKILL") == 2
+    assert log.endswith("[exit status 0]\n")
+    ids = [record.trial_id for record in records]
+    assert len(set(ids)) == len(ids)
+    planned = read(killed / "settings.json")["plan"]
+    brackets = plan_brackets(**{name: planned[name] for name in ("max_epochs", "factor", "iterations")})
+    num_planned = 1 + sum(bracket.num_trials for bracket in brackets) + 2 * (planned["confirm"] + 1)
+    minutes = max(record.elapsed_seconds for record in records) / 60
+    assert f"{len(records)} of its {num_planned} planned trials in {minutes:.1f} minutes" in readme
+    best = incumbent(records, "max")
+    assert best is not None
+    fresh = {
+        parent: [record.score or 0.0 for record in records if record.parent_trial_id == parent][-2:]
+        for parent in (best.trial_id, "baseline")
+    }
+    p, q = (sum(scores) / 2 for scores in fresh.values())
+    deviation = math.sqrt(sum((scores[0] - scores[1]) ** 2 / 2 for scores in fresh.values()) / 2)
+    half = 4.303 * deviation
+    assert half > 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / planned["num_validation"])
+    assert (
+        f"a confirmed mean of {p:.4f} against {q:.4f} for the documented network at width "
+        f"{planned['baseline_width']:.2f}: {100 * (p - q):+.1f} points (95 % interval "
+        f"{100 * (p - q - half):.1f} to {100 * (p - q + half):.1f}, 2 seeds)"
+    ) in readme

@@ -11,7 +11,7 @@ import pytest
 
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
-from archsearch.plan import Cost, Plan, Speed
+from archsearch.plan import Cost, Speed
 from archsearch.reporting.summary import summary
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
@@ -19,19 +19,12 @@ from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
-from tests.records import trial
+from tests.records import a_plan, trial
 
-PLAN = Plan(
+PLAN = a_plan(
     max_epochs=3,
-    factor=3,
-    iterations=1,
     images_per_epoch=900,
     num_validation=100,
-    confirm=0,
-    baseline_width=1.0,
-    max_macs=None,
-    max_params=None,
-    max_seconds=None,
     cost=Cost(1e6, 1e6, 1e6),
     speed=Speed(1e9, 1.0, "measured"),
 )

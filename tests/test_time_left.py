@@ -7,25 +7,13 @@ import dataclasses
 import pytest
 
 from archsearch import time_left
-from archsearch.plan import Cost, Plan, Speed
+from archsearch.plan import Plan
 from archsearch.time_left import TimeLeft
+from tests.records import a_plan
 
 START = 1_000_000.0
 
-PLAN = Plan(
-    max_epochs=9,
-    factor=3,
-    iterations=1,
-    images_per_epoch=1000,
-    num_validation=1000,
-    confirm=2,
-    baseline_width=1.0,
-    max_macs=None,
-    max_params=None,
-    max_seconds=400.0,
-    cost=Cost(1.0, 1.0, 1.0),
-    speed=Speed(macs_per_second=4000.0, overhead_seconds=0.0, source="measured"),
-)
+PLAN = a_plan(confirm=2, max_seconds=400.0)
 """Networks of 1 mac: an epoch takes one second, and nothing else any. Bracket 2 takes 27 seconds, the six
 confirmations 54."""
 

@@ -16,9 +16,10 @@ from archsearch import standing
 from archsearch.attempts import Attempts
 from archsearch.callbacks import SearchCallback
 from archsearch.errors import UserError
-from archsearch.plan import Cost, Plan, Speed
+from archsearch.plan import Plan
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord, read_records
+from tests.records import a_plan
 
 if TYPE_CHECKING:
     from archsearch.training import TrialResult, TrialTask
@@ -28,20 +29,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 START = 1_000_000.0
 
-PLAN = Plan(
-    max_epochs=9,
-    factor=3,
-    iterations=1,
-    images_per_epoch=1000,
-    num_validation=1000,
-    confirm=0,
-    baseline_width=1.0,
-    max_macs=None,
-    max_params=None,
-    max_seconds=None,
-    cost=Cost(1.0, 1.0, 1.0),
-    speed=Speed(macs_per_second=4000.0, overhead_seconds=0.0, source="measured"),
-)
+PLAN = a_plan()
 """Networks of 1 mac and 1,000 + 1,000 images: an epoch takes one second, and nothing else any.
 
 So the baseline takes 9 seconds; bracket 2 takes 9 + 9 + 9 = 27, bracket 1 15 + 18 = 33, bracket 0 27.

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from archsearch.run_folder import write_atomically
 from archsearch.standing import baseline_label
-from archsearch.trials import Status, TrialRecord
+from archsearch.trials import Role, Status, TrialRecord
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 POINTS = (("#56B4E9", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#F0E442", "v"))
@@ -199,8 +199,8 @@ def search_history(
 ) -> Figure:
     """The score of every completed trial over the time of the search, by fidelity.
 
-    The line is the best score so far at the highest fidelity; trials of fewer epochs are not ranked
-    with it. Trials without a score stand at the bottom edge.
+    The line is the best score so far at the highest fidelity; trials of fewer epochs, and those that
+    confirm, are not ranked with it. Trials without a score stand at the bottom edge.
     """
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
@@ -225,7 +225,8 @@ def search_history(
 
 
 def _scores(axes: Axes, records: Sequence[TrialRecord], *, direction: str, end: float) -> None:
-    done = [record for record in records if record.status is Status.COMPLETED and record.score is not None]
+    scored = [record for record in records if record.status is Status.COMPLETED and record.score is not None]
+    done = [record for record in scored if record.role is not Role.CONFIRM]
     if not done:
         axes.text(0.5, 0.5, "no trial completed", ha="center", transform=axes.transAxes)
         axes.set_yticks([])
@@ -238,6 +239,13 @@ def _scores(axes: Axes, records: Sequence[TrialRecord], *, direction: str, end: 
         at = epochs == fidelity
         style: dict[str, Any] = {"color": colour, "marker": marker, "edgecolor": "black", "s": 45}
         axes.scatter(minutes[at], scores[at], label=_epochs(fidelity), zorder=3, **style)
+    again = [record for record in scored if record.role is Role.CONFIRM]
+    if again:  # they judge what was found, and are never ranked with it
+        times = [record.elapsed_seconds / 60 for record in again]
+        hollow: dict[str, Any] = {"facecolor": "none", "edgecolor": "black", "marker": "D", "s": 45}
+        axes.scatter(
+            times, [float(record.score or 0.0) for record in again], label="fresh seeds", zorder=3, **hollow
+        )
     top = epochs == epochs.max()
     best = (np.maximum if direction == "max" else np.minimum).accumulate(scores[top])
     label = f"best so far at {_epochs(epochs.max())}"
