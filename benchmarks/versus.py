@@ -1,6 +1,6 @@
 """This project against the installed Keras Tuner, cell by cell; nothing is downloaded.
 
-    python benchmarks/versus.py                        # all, some 4 minutes on 2 idle cores
+    python benchmarks/versus.py                        # all, some 3 minutes on 2 idle cores
     python benchmarks/versus.py --only failures        # some rows, measured and printed
     python benchmarks/versus.py --only epochs-27/stock # one cell
 
