@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.dataset import Images
-from space.augmentation import draw_transforms, transform
+from space.augmentation import draw_mirrored, draw_transforms, transform
 from space.recipe import Recipe
 
 VALIDATION_BATCH = 500
@@ -45,8 +45,9 @@ class _Epochs:
         """Order of the images and, in this order, their transforms."""
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.images))
+        mirrored = draw_mirrored(self.recipe, num_images=len(order), seed=self.seed, epoch=epoch)
         return order, draw_transforms(
-            self.recipe, num_images=len(order), image_shape=self.images.x.shape[1:], rng=rng
+            self.recipe, image_shape=self.images.x.shape[1:], rng=rng, mirrored=mirrored[order]
         )
 
 
