@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import archsearch
 from archsearch.errors import HyperModelError, UserError
+from archsearch.runtime import PRECISIONS
 from archsearch.settings import parse_count, parse_time
 
 if TYPE_CHECKING:
@@ -138,6 +139,14 @@ def _search_parser(prog: str) -> argparse.ArgumentParser:
         metavar="K",
         help="train the best K and the baseline again with fresh seeds (2)",
     )
+    add(
+        "--final-time",
+        type=time,
+        metavar="T",
+        dest="final_seconds",
+        help="aim at a final training of this wall-clock, for which the network found is widened",
+    )
+    _add_precision(parser)
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -158,6 +167,16 @@ def _final_parser(prog: str) -> argparse.ArgumentParser:
     )
     add("--epochs", type=_whole(1), metavar="N", help="of one complete training (50)")
     add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
+    add(
+        "--max-time",
+        type=_checked(parse_time),
+        metavar="T",
+        dest="max_seconds",
+        help="as many epochs as fit into this wall-clock (the run's --final-time)",
+    )
+    add("--tta", action="store_true", help="test also with the predictions of several views averaged")
+    add("--all-data", action="store_true", help="train on the validation part too")
+    _add_precision(parser)
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
     add(
         "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"
@@ -165,9 +184,16 @@ def _final_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="what networks compute in (auto: half where that is fast)"
+    )
+
+
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
+    *("final_seconds", "precision"),
 )
 
 
@@ -279,6 +305,10 @@ def _final_train(flags: argparse.Namespace) -> int:
         recipe=flags.recipe,
         seed=flags.seed,
         overwrite=flags.overwrite,
+        max_seconds=flags.max_seconds,
+        tta=flags.tta,
+        all_data=flags.all_data,
+        precision=flags.precision,
     )
     for line in summary(result):
         print(line)

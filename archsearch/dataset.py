@@ -53,6 +53,8 @@ class Splits:
     """Whether there is a test part; if not, `read_test` refuses."""
     read_test: Callable[[], Images]
     """Reads the test part when called. A search never calls it."""
+    read_both: Callable[[], Images]
+    """Training and validation part together, when called."""
 
     @property
     def image_shape(self) -> Shape:
@@ -69,7 +71,10 @@ PATCH_IMAGES = 2000
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """On 0 to 255, mean and deviation per channel. The deviation of a constant channel is 1.0, so that one can divide by it."""
+    """On 0 to 255, mean and deviation per channel.
+
+    The deviation of a constant channel is 1.0, so that one can divide by it.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -147,7 +152,16 @@ def load(
         content_hash=content_hash,
         has_test=source.has_test,
         read_test=source.read_test,
+        read_both=lambda: _both(source),
     )
+
+
+def _both(source: Source) -> Images:
+    """Without a copy where the validation part was split off the training part."""
+    if source.validation is None:
+        return source.train
+    train, validation = source.train, source.validation
+    return Images(np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
 
 
 def subset(images: Images, num_images: int, seed: int, *, cache: Path | None = None) -> Images:

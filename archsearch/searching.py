@@ -130,7 +130,8 @@ class Search:
             )
             runtime.configure()
             splits = self._load(settings)
-            runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
+            # Some seconds, which a mistake in the data need not wait for.
+            precision = runtime.set_precision(settings.precision)
             problem = problem_of(settings, splits, self.hypermodel)
             notes = list(splits.notes)
             if stored is None:
@@ -139,7 +140,7 @@ class Search:
                 plan, records = _continued_plan(stored, settings, self.given), self._records()
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
-            description = self._describe(settings, splits, problem, plan, tuner)
+            description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             if stored is not None:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)

@@ -96,9 +96,7 @@ class VGGHyperModel(keras_tuner.HyperModel):
         return model
 
     def _assemble(self, architecture: Architecture, momentum: float) -> keras.Model:
-        activation = Activation(
-            architecture.leaky_relu_slope, momentum, scale=not architecture.fast_start
-        )
+        activation = Activation(architecture.leaky_relu_slope, momentum, scale=not architecture.fast_start)
         pixels = keras.Input(self.image_shape, name="pixels")
         x = self._normalisation()(pixels)
         if architecture.fast_start:

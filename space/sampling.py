@@ -83,7 +83,9 @@ def sample(hp: HyperParameters, base: Recipe) -> tuple[Architecture, Recipe]:
         head=head,
         fast_start=hp.Boolean("fast_start", default=False),
     )
-    changes = {"learning_rate": _around(hp, "learning_rate", base.learning_rate, LEARNING_RATE)}
+    changes: dict[str, Any] = {
+        "learning_rate": _around(hp, "learning_rate", base.learning_rate, LEARNING_RATE)
+    }
     if base.weight_decay:
         changes["weight_decay"] = _around(hp, "weight_decay", base.weight_decay, WEIGHT_DECAY)
     # Never drawn: the baseline is narrowed by it where the documented width is out of reach.
