@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from archsearch.plan import Speed
 
 SLACK = 0.01
 """Of the time, that is not planned: files and pictures."""
+
+
+TOLERANCE = 0.02
+"""By which the steps of the next epoch may be off before they are changed."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +93,28 @@ class OnTime:
     Args:
         work: What is done.
         length: As fitted before it began.
-        end: When all is to be done, as `time.time()`.
+        seconds: Wall-clock of all of it, over all its processes.
+        start: When this process began, as `time.time()`.
         clock: What tells the time.
     """
 
     def __init__(
-        self, work: Work, length: Length, *, end: float, clock: Callable[[], float] = time.time
+        self,
+        work: Work,
+        length: Length,
+        *,
+        seconds: float,
+        start: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.work = work
         self.length = length
-        self.end = end
+        self.seconds = seconds
+        self.start = start
         self.clock = clock
         self._steps = length.steps_per_epoch
+        self._first: int | None = None
+        self._earlier_seconds = 0.0
         self._asked = 0
 
     def __call__(self, curve: Sequence[Mapping[str, float]]) -> int:
@@ -108,14 +124,18 @@ class OnTime:
             curve: Of the epochs completed. The first one of a process, which traces, tells nothing.
         """
         done = len(curve)
-        if done > 1 and done != self._asked and done < self.length.epochs:
+        if self._first is None:
+            self._first = done
+            self._earlier_seconds = sum(epoch["seconds"] for epoch in curve)
+        if self._first + 1 < done < self.length.epochs and done != self._asked:
             self._asked = done
+            spent = self._earlier_seconds + self.clock() - self.start
             wanted = corrected_steps(
                 self.work,
                 steps=self._steps,
                 epoch_seconds=curve[-1]["seconds"],
                 epochs_left=self.length.epochs - done,
-                seconds_left=self.end - self.clock(),
+                seconds_left=self.seconds * (1 - SLACK) - spent,
             )
             if abs(wanted - self._steps) > TOLERANCE * self._steps:
                 self._steps = wanted
