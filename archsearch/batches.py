@@ -76,7 +76,8 @@ def training_batches(
     import tensorflow as tf
 
     batch_size = min(recipe.batch_size, len(images))
-    source = _Epochs(images, recipe, batch_size, seed, steps or steps_per_epoch(len(images), batch_size))
+    per_epoch = steps or steps_per_epoch(len(images), batch_size)
+    source = _Epochs(images, recipe, batch_size, seed, per_epoch)
 
     def load(step: Any) -> tuple[Any, Any, Any]:
         x, y, transforms = tf.numpy_function(source.batch, [step], (tf.uint8, tf.int64, tf.float32))
@@ -89,9 +90,9 @@ def training_batches(
         interpolate = recipe.rotation_degrees > 0
         return transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
 
-    steps = tf.data.Dataset.range(initial_epoch * source.steps, epochs * source.steps)
+    numbers = tf.data.Dataset.range(initial_epoch * per_epoch, epochs * per_epoch)
     # One reader: `source` draws an epoch when its first batch is asked for, in order.
-    return steps.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return numbers.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 class View(NamedTuple):
