@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archsearch.dataset import Images
-from space.augmentation import draw_transforms, transform
+from space.augmentation import draw_mirrored, draw_transforms, transform
 from space.recipe import Recipe
 
 VALIDATION_BATCH = 500
@@ -22,12 +23,12 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
 class _Epochs:
     """Order and transforms of one epoch at a time, drawn anew when the epoch changes."""
 
-    def __init__(self, images: Images, recipe: Recipe, batch_size: int, seed: int) -> None:
+    def __init__(self, images: Images, recipe: Recipe, batch_size: int, seed: int, steps: int) -> None:
         self.images = images
         self.recipe = recipe
         self.batch_size = batch_size
         self.seed = seed
-        self.steps = steps_per_epoch(len(images), batch_size)
+        self.steps = steps
         self._drawn: tuple[int, Any, Any] | None = None
 
     def batch(self, step: int) -> tuple[Any, Any, Any]:
@@ -45,13 +46,21 @@ class _Epochs:
         """Order of the images and, in this order, their transforms."""
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.images))
+        mirrored = draw_mirrored(self.recipe, num_images=len(order), seed=self.seed, epoch=epoch)
         return order, draw_transforms(
-            self.recipe, num_images=len(order), image_shape=self.images.x.shape[1:], rng=rng
+            self.recipe, image_shape=self.images.x.shape[1:], rng=rng, mirrored=mirrored[order]
         )
 
 
 def training_batches(
-    images: Images, *, recipe: Recipe, num_classes: int, seed: int, epochs: int, initial_epoch: int = 0
+    images: Images,
+    *,
+    recipe: Recipe,
+    num_classes: int,
+    seed: int,
+    epochs: int,
+    initial_epoch: int = 0,
+    steps: int | None = None,
 ) -> Any:
     """All batches from `initial_epoch` on: pixels (b, h, w, c) uint8, one-hot labels (b, classes).
 
@@ -62,11 +71,13 @@ def training_batches(
         seed: Of order and augmentation.
         epochs: Of the whole training.
         initial_epoch: Where to begin; the batches of an epoch do not depend on it.
+        steps: Of an epoch; all whole batches by default.
     """
     import tensorflow as tf
 
     batch_size = min(recipe.batch_size, len(images))
-    source = _Epochs(images, recipe, batch_size, seed)
+    per_epoch = steps or steps_per_epoch(len(images), batch_size)
+    source = _Epochs(images, recipe, batch_size, seed, per_epoch)
 
     def load(step: Any) -> tuple[Any, Any, Any]:
         x, y, transforms = tf.numpy_function(source.batch, [step], (tf.uint8, tf.int64, tf.float32))
@@ -79,19 +90,41 @@ def training_batches(
         interpolate = recipe.rotation_degrees > 0
         return transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
 
-    steps = tf.data.Dataset.range(initial_epoch * source.steps, epochs * source.steps)
+    numbers = tf.data.Dataset.range(initial_epoch * per_epoch, epochs * per_epoch)
     # One reader: `source` draws an epoch when its first batch is asked for, in order.
-    return steps.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return numbers.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def validation_batches(images: Images, *, num_classes: int) -> Any:
+class View(NamedTuple):
+    """A way to look at an image when it is classified."""
+
+    mirrored: bool = False
+    """Left to right."""
+    shift: int = 0
+    """Pixels that it is moved down and to the right; the edge is repeated."""
+
+    def of(self, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The images (b, h, w, c) seen so."""
+        seen = x[:, :, ::-1] if self.mirrored else x
+        if self.shift:
+            side = abs(self.shift)
+            padded = np.pad(seen, ((0, 0), (side, side), (side, side), (0, 0)), mode="edge")
+            begin = side - self.shift
+            seen = padded[:, begin : begin + x.shape[1], begin : begin + x.shape[2]]
+        return np.ascontiguousarray(seen)
+
+
+PLAIN = View()
+
+
+def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) -> Any:
     """All images once, in order: pixels (b, h, w, c) uint8, one-hot labels (b, classes)."""
     import tensorflow as tf
 
     def load(first: Any) -> tuple[Any, Any]:
         def read(row: Any) -> tuple[Any, Any]:
             rows = slice(int(row), int(row) + VALIDATION_BATCH)
-            return np.ascontiguousarray(images.x[rows]), images.y[rows]
+            return view.of(images.x[rows]), images.y[rows]
 
         x, y = tf.numpy_function(read, [first], (tf.uint8, tf.int64))
         x.set_shape((None, *images.x.shape[1:]))

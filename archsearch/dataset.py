@@ -53,6 +53,8 @@ class Splits:
     """Whether there is a test part; if not, `read_test` refuses."""
     read_test: Callable[[], Images]
     """Reads the test part when called. A search never calls it."""
+    read_both: Callable[[], Images]
+    """Training and validation part together, when called."""
 
     @property
     def image_shape(self) -> Shape:
@@ -63,14 +65,24 @@ class Splits:
         return len(self.class_names)
 
 
+PATCH_IMAGES = 2000
+"""Whose patches are looked at: some million of them."""
+
+
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Per channel, on 0 to 255. The deviation of a constant channel is 1.0, so that one can divide by it."""
+    """On 0 to 255, mean and deviation per channel.
+
+    The deviation of a constant channel is 1.0, so that one can divide by it.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    patch_covariance: tuple[tuple[float, ...], ...]
+    """Of 2x2 patches, (4 c, 4 c), in the order row, column, channel."""
 
     def to_json(self) -> dict[str, list[float]]:
+        """What a person may want to know; the covariance is computed from the images when it is needed."""
         return {"mean": list(self.mean), "std": list(self.std)}
 
 
@@ -86,7 +98,19 @@ def image_statistics(images: Images) -> ImageStatistics:
     mean = total / count
     # Python's whole numbers: the square of a sum passes 64 bits.
     variance = [(int(q) * count - int(t) ** 2) / count**2 for q, t in zip(squares, total, strict=True)]
-    return ImageStatistics(tuple(mean.tolist()), tuple(v**0.5 if v > 0 else 1.0 for v in variance))
+    return ImageStatistics(
+        tuple(mean.tolist()), tuple(v**0.5 if v > 0 else 1.0 for v in variance), _patch_covariance(images)
+    )
+
+
+def _patch_covariance(images: Images) -> tuple[tuple[float, ...], ...]:
+    """Of every 2x2 patch of up to `PATCH_IMAGES` images, spread evenly over all."""
+    chosen = np.linspace(0, len(images) - 1, min(PATCH_IMAGES, len(images))).astype(int)
+    x = images.x[chosen]
+    height, width = x.shape[1] - 1, x.shape[2] - 1
+    corners = [x[:, row : row + height, column : column + width] for row in (0, 1) for column in (0, 1)]
+    patches = np.concatenate(corners, axis=3).reshape(-1, 4 * x.shape[3]).astype(np.float64)
+    return tuple(tuple(row) for row in np.cov(patches, rowvar=False, bias=True).tolist())
 
 
 def load(
@@ -128,7 +152,16 @@ def load(
         content_hash=content_hash,
         has_test=source.has_test,
         read_test=source.read_test,
+        read_both=lambda: _both(source),
     )
+
+
+def _both(source: Source) -> Images:
+    """Without a copy where the validation part was split off the training part."""
+    if source.validation is None:
+        return source.train
+    train, validation = source.train, source.validation
+    return Images(np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
 
 
 def subset(images: Images, num_images: int, seed: int, *, cache: Path | None = None) -> Images:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.batches import validation_batches
+from archsearch.batches import PLAIN, View, validation_batches
 
 if TYPE_CHECKING:
     import keras
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SMALLEST_PROBABILITY = 1e-7
 """As in Keras's cross-entropy: one image that is certain and wrong must not make the loss infinite."""
+
+
+SHIFTS = (0, -1, 1)
+"""Pixels, of the views that are averaged."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,23 @@ class Evaluation:
         return accuracies
 
 
-def evaluate(model: keras.Model, images: Images) -> Evaluation:
-    """One pass over the images, without augmentation."""
-    batches = validation_batches(images, num_classes=model.output_shape[-1])
-    return Evaluation(true=images.y, probabilities=model.predict(batches, verbose=0))
+def views(flip: bool) -> tuple[View, ...]:
+    """Those that are averaged: as it is, moved by a pixel both ways, and where valid each mirrored too."""
+    sides = (False, True) if flip else (False,)
+    return tuple(View(mirrored, shift) for mirrored in sides for shift in SHIFTS)
+
+
+def describe_views(flip: bool) -> str:
+    """For a person: what was averaged."""
+    mirrored = ", each mirrored too" if flip else ""
+    return f"{len(views(flip))} views: as it is and moved by one pixel both ways{mirrored}"
+
+
+def evaluate(model: keras.Model, images: Images, seen: Sequence[View] = (PLAIN,)) -> Evaluation:
+    """The probabilities averaged over the views; by default of the images as they are."""
+    num_classes = model.output_shape[-1]
+    each = [
+        model.predict(validation_batches(images, num_classes=num_classes, view=view), verbose=0)
+        for view in seen
+    ]
+    return Evaluation(true=images.y, probabilities=np.mean(each, axis=0))

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archsearch.errors import UserError
-from archsearch.plan import Cost, Plan, Speed
+from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
 from archsearch.settings import SearchSettings
+from archsearch.time_fit import Work
 from space.architecture import DOCUMENTED, Architecture, ImageShape
 from space.recipe import RECIPES
 from space.sampling import RandomDraw, random_architectures, sample
@@ -184,7 +185,14 @@ def fit(
         raise UserError(
             f"--images-per-epoch {settings.images_per_epoch} is more than the {num_train} training images."
         )
-    choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds)
+    final_macs = None
+    if settings.final_seconds is not None:
+        batch_size = RECIPES[settings.recipe].batch_size
+        work = Work.final(num_train=num_train, num_validation=num_validation, batch_size=batch_size)
+        final_macs = int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
+        limits = (settings.max_macs, max(final_macs, population.macs[0]))
+        settings = dataclasses.replace(settings, max_macs=min(each for each in limits if each is not None))
+    choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds, final_macs)
     if settings.max_seconds is None:
         max_epochs = settings.max_epochs or AMBITIONS[0][0]
         return choice.plan(max_epochs, choice.images()[0], settings.max_macs, confirm=settings.confirm)
@@ -203,6 +211,7 @@ class _Choice:
     num_validation: int
     speed: Speed
     spent_seconds: float
+    final_macs: int | None
 
     @property
     def seconds(self) -> float:
@@ -230,6 +239,7 @@ class _Choice:
             baseline_width=width,
             max_macs=limit,
             max_params=self.settings.max_params,
+            final_macs=self.final_macs,
             max_seconds=self.settings.max_seconds,
             cost=self.population.cost(limit, macs),
             speed=self.speed,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.runtime import PRECISIONS
 from archsearch.settings import parse_count, parse_time
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
@@ -73,6 +74,14 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         metavar="K",
         help="train the best K and the baseline again with fresh seeds (2)",
     )
+    add(
+        "--final-time",
+        type=time,
+        metavar="T",
+        dest="final_seconds",
+        help="aim at a final training of this wall-clock, for which the network found is widened",
+    )
+    _add_precision(parser)
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -93,6 +102,16 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
     )
     add("--epochs", type=_whole(1), metavar="N", help="of one complete training (50)")
     add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
+    add(
+        "--max-time",
+        type=_checked(parse_time),
+        metavar="T",
+        dest="max_seconds",
+        help="as many epochs as fit into this wall-clock (the run's --final-time)",
+    )
+    add("--tta", action="store_true", help="test also with the predictions of several views averaged")
+    add("--all-data", action="store_true", help="train on the validation part too")
+    _add_precision(parser)
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
     add(
         "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"
@@ -100,9 +119,16 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="what networks compute in (auto: half where that is fast)"
+    )
+
+
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
+    *("final_seconds", "precision"),
 )
 
 

@@ -147,7 +147,8 @@ class Search:
             )
             runtime.configure()
             splits = self._load(settings)
-            runtime.import_tensorflow()  # some seconds, which a mistake in the data need not wait for
+            # Some seconds, which a mistake in the data need not wait for.
+            precision = runtime.set_precision(settings.precision)
             problem = problem_of(settings, splits, self.hypermodel)
             notes = list(splits.notes)
             if stored is None:
@@ -157,7 +158,7 @@ class Search:
                 records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
-            description = self._describe(settings, splits, problem, plan, tuner)
+            description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             if stored is not None:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)

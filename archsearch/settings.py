@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.runtime import PRECISIONS
 from space.recipe import RECIPES
 
 OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
@@ -74,12 +75,16 @@ class SearchSettings:
     images_per_epoch: int | None = None
     max_params: int | None = None
     max_macs: int | None = None
+    final_seconds: float | None = None
+    """Wall-clock of the final training that the search aims at; `None`: it does not."""
+    precision: str = "auto"
     confirm: int = 2
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
 
     def __post_init__(self) -> None:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
+        _one_of("--precision", self.precision, PRECISIONS)
         _one_of("the objective", self.objective, OBJECTIVES)
         _at_least("--seed", self.seed, 0)
         check_seed(self.seed)
@@ -88,8 +93,8 @@ class SearchSettings:
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             if getattr(self, flag) is not None:
                 _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
-        if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
-            raise UserError(f"--max-time must be above 0 seconds, got {self.max_seconds}.")
+        check_seconds("--max-time", self.max_seconds)
+        check_seconds("--final-time", self.final_seconds)
 
     @property
     def direction(self) -> str:
@@ -122,6 +127,16 @@ def check_seed(seed: int | None) -> None:
     _at_least("--seed", seed, 0)
     if seed >= 2**32:
         raise UserError(f"--seed must be below {2**32}, got {seed}.")
+
+
+def check_seconds(flag: str, seconds: float | None) -> None:
+    """Refuses what is no time.
+
+    Raises:
+        UserError: It is not above 0, or has no end.
+    """
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise UserError(f"{flag} must be above 0 seconds, got {seconds}.")
 
 
 def resolve(given: Mapping[str, Any]) -> SearchSettings:

@@ -7,8 +7,9 @@ import dataclasses
 import gc
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ MAX_REASON = 300
 
 GRAPH_ERROR = ("Graph execution error:", "Detected at node ")
 """How TensorFlow begins, before the place in the code, indented, and the reason."""
+
+
+StepsOfEpoch = Callable[[Sequence[Epoch]], int]
+"""From the epochs completed to the gradient steps of the next one."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +165,16 @@ class Training:
     Args:
         task: What to train.
         on_epoch: Told of every epoch.
+        steps: Of each epoch to come, asked for after every epoch; all whole batches by default.
     """
 
-    def __init__(self, task: TrialTask, on_epoch: OnEpoch) -> None:
+    def __init__(self, task: TrialTask, on_epoch: OnEpoch, steps: StepsOfEpoch | None = None) -> None:
         self.task = task
         self.on_epoch = on_epoch
+        recipe = recipe_of(task.hypermodel, flip=task.dataset.flip)
+        num_images = len(task.dataset.train)
+        full = steps_per_epoch(num_images, min(recipe.batch_size, num_images))
+        self.steps: StepsOfEpoch = steps or (lambda _curve: full)
         self.earlier_seconds = 0.0
         """Wall-clock that earlier processes spent on it."""
 
@@ -188,16 +198,24 @@ class Training:
         folder = self.task.resume_folder
         checkpoints = Checkpoints(folder, self.task.identity) if folder else None
         curve = self._go_on(model, checkpoints) if checkpoints else []
-        if len(curve) < self.task.epochs:
+        while len(curve) < self.task.epochs:
+            steps = self.steps(curve)
             watch = Watch(
                 seed=self.task.seed,
                 deadline=self.task.deadline,
                 on_epoch=self.on_epoch,
                 curve=curve,
                 checkpoints=checkpoints,
+                goes_on=partial(self._keeps, steps),
             )
-            self._fit(hp, model, watch, initial_epoch=len(curve))
+            self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
+            if not watch.stopped:  # all epochs are done, or the hypermodel's own callback wants no more
+                break
         return model
+
+    def _keeps(self, steps: int, curve: Sequence[Epoch]) -> bool:
+        """Whether the next epoch has so many steps too."""
+        return len(curve) == self.task.epochs or self.steps(curve) == steps
 
     def _go_on(self, model: keras.Model, checkpoints: Checkpoints) -> list[Epoch]:
         """Takes up what an earlier process came to, and reports its epochs."""
@@ -215,7 +233,13 @@ class Training:
         return curve
 
     def _fit(
-        self, hp: keras_tuner.HyperParameters, model: keras.Model, watch: Watch, initial_epoch: int
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        watch: Watch,
+        *,
+        initial_epoch: int,
+        steps: int,
     ) -> None:
         data, epochs = self.task.dataset, self.task.epochs
         recipe = recipe_of(self.task.hypermodel, flip=data.flip)
@@ -232,10 +256,11 @@ class Training:
                 seed=self.task.seed,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
+                steps=steps,
             ),
             initial_epoch=initial_epoch,
             epochs=epochs,
-            steps_per_epoch=steps_per_epoch(len(data.train), min(recipe.batch_size, len(data.train))),
+            steps_per_epoch=steps,
             validation_data=validation,
             callbacks=[watch],
             shuffle=False,  # the batches are, anew in every epoch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -40,6 +40,7 @@ class Watch(keras.callbacks.Callback):
         on_epoch: Told of every epoch.
         curve: Of the epochs completed by earlier processes; those that follow are added.
         checkpoints: Where the training is saved.
+        goes_on: Whether the next epoch is like this one; else Keras's training stops after it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Watch(keras.callbacks.Callback):
         on_epoch: OnEpoch,
         curve: list[Epoch],
         checkpoints: Checkpoints | None,
+        goes_on: Callable[[Sequence[Epoch]], bool],
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -57,6 +59,9 @@ class Watch(keras.callbacks.Callback):
         self.report = on_epoch
         self.curve = curve
         self.checkpoints = checkpoints
+        self.goes_on = goes_on
+        self.stopped = False
+        """Whether Keras's training was stopped here, to go on with epochs of another length."""
         self._epoch = 0
         self._start = 0.0
 
@@ -80,6 +85,8 @@ class Watch(keras.callbacks.Callback):
             self.checkpoints.save_if_due(lambda: variables_of(self.model), tuple(self.curve))
         self.report(epoch, values)
         self._check(values["loss"])
+        if not self.goes_on(self.curve):
+            self.stopped = self.model.stop_training = True
 
     def _check(self, loss: float) -> None:
         """The loss is a mean since the epoch began, so one that is not a number stays so."""

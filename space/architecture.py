@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ImageShape = tuple[int, int, int]
 """Height, width, channels."""
@@ -17,9 +17,31 @@ KERNEL_WEIGHTS = 3 * 3
 BATCH_NORM_WEIGHTS = 4  # scale, offset, moving mean, moving variance; per channel
 
 
+HEADS = ("flatten", "global_pool", "linear")
+"""What follows the last block: flatten, dense and dropout; global pooling, dense and dropout; global pooling
+straight to the output layer."""
+
+POOLS = ("last", "first")
+"""The convolution of a block after which it is pooled; after the first, the others work on a quarter."""
+
+STEM_SIDE = 2
+"""Of the stem's kernel, without padding."""
+
+
+class Layer(NamedTuple):
+    """One convolution, and the size of what comes in."""
+
+    height: int
+    width: int
+    channels: int
+    filters: int
+    pooled: bool
+    """Whether 2x2 max-pooling follows."""
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """A VGG-style network: blocks of 3x3 convolutions, each closed by 2x2 max-pooling, then a dense head.
+    """A VGG-style network: blocks of 3x3 convolutions with one 2x2 max-pooling each, then a head.
 
     Every convolution and the hidden dense layer are followed by batch normalisation and LeakyReLU,
     and so have no bias. Dropout stands in the hidden layer only. The defaults are the documented
@@ -31,8 +53,19 @@ class Architecture:
     filters: tuple[int, ...] = (64, 128, 256, 512, 512)
     """Channels of every convolution of each block."""
     hidden_units: int = 512
+    """0 with the head "linear"."""
     dropout: float = 0.5
     leaky_relu_slope: float = 0.3
+    pool: str = "last"
+    """One of `POOLS`."""
+    head: str = "flatten"
+    """One of `HEADS`."""
+    fast_start: bool = False
+    """Before the first block a frozen 2x2 convolution that whitens the patches of the training images; the
+    other convolutions begin as the identity; batch normalisation has no scale, and its offset learns faster.
+
+    After Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498 (2024).
+    """
 
     def __post_init__(self) -> None:
         if not self.convs or len(self.convs) != len(self.filters):
@@ -40,23 +73,43 @@ class Architecture:
                 f"`convs` and `filters` must name the same blocks, at least one; "
                 f"got {self.convs} and {self.filters}."
             )
-        if min(*self.convs, *self.filters, self.hidden_units) < 1:
-            raise ValueError(f"Every size must be at least 1, got {self}.")
+        if self.pool not in POOLS or self.head not in HEADS:
+            raise ValueError(f"`pool` must be one of {POOLS} and `head` one of {HEADS}, got {self}.")
+        if min(*self.convs, *self.filters) < 1 or (self.hidden_units < 1) != (self.head == "linear"):
+            raise ValueError(f"Every size must be at least 1, and `hidden_units` 0 without any; got {self}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}.")
 
-    def blocks(self, image_shape: ImageShape) -> Iterator[tuple[int, int, bool]]:
-        """Convolutions, filters and "is pooled" of each block on these images.
+    def stem_filters(self, channels: int) -> int:
+        """Of the whitening convolution: each direction of the patches and its opposite; 0 without it."""
+        return 2 * STEM_SIDE**2 * channels if self.fast_start else 0
+
+    def layers(self, image_shape: ImageShape) -> Iterator[Layer]:
+        """Every 3x3 convolution in its order, on these images.
 
         The last poolings that no longer fit (a side of 1 pixel) are left out: 28x28 pixels take
         four poolings, not five.
         """
-        height, width, _ = image_shape
+        height, width, channels = image_shape
+        if self.fast_start:
+            height, width = height - STEM_SIDE + 1, width - STEM_SIDE + 1
+            channels = self.stem_filters(channels)
         for convs, filters in zip(self.convs, self.filters, strict=True):
-            pooled = min(height, width) >= 2
-            yield convs, filters, pooled
-            if pooled:
-                height, width = height // 2, width // 2
+            for number in range(convs):
+                last = number == (0 if self.pool == "first" else convs - 1)
+                pooled = last and min(height, width) >= 2
+                yield Layer(height, width, channels, filters, pooled)
+                channels = filters
+                if pooled:
+                    height, width = height // 2, width // 2
+
+    def features(self, image_shape: ImageShape) -> int:
+        """That the head takes."""
+        last = list(self.layers(image_shape))[-1]
+        if self.head != "flatten":
+            return last.filters
+        side = 2 if last.pooled else 1
+        return (last.height // side) * (last.width // side) * last.filters
 
     def macs(self, image_shape: ImageShape) -> int:
         """Multiply-adds of one forward pass on one image, without the output layer's.
@@ -67,15 +120,13 @@ class Architecture:
         Args:
             image_shape: Height, width, channels of the input.
         """
-        total = 0
         height, width, channels = image_shape
-        for convs, filters, pooled in self.blocks(image_shape):
-            for _ in range(convs):
-                total += height * width * KERNEL_WEIGHTS * channels * filters
-                channels = filters
-            if pooled:
-                height, width = height // 2, width // 2
-        return total + height * width * channels * self.hidden_units
+        stem = (height - 1) * (width - 1) * STEM_SIDE**2 * channels * self.stem_filters(channels)
+        convolutions = sum(
+            layer.height * layer.width * KERNEL_WEIGHTS * layer.channels * layer.filters
+            for layer in self.layers(image_shape)
+        )
+        return stem + convolutions + self.features(image_shape) * self.hidden_units
 
     def params(self, image_shape: ImageShape, num_classes: int) -> int:
         """All weights, the moving statistics of batch normalisation included, as Keras counts them.
@@ -84,17 +135,15 @@ class Architecture:
             image_shape: Height, width, channels of the input.
             num_classes: Units of the output layer.
         """
-        total = 0
-        height, width, channels = image_shape
-        for convs, filters, pooled in self.blocks(image_shape):
-            for _ in range(convs):
-                total += KERNEL_WEIGHTS * channels * filters + BATCH_NORM_WEIGHTS * filters
-                channels = filters
-            if pooled:
-                height, width = height // 2, width // 2
-        flat = height * width * channels
-        hidden = flat * self.hidden_units + BATCH_NORM_WEIGHTS * self.hidden_units
-        return total + hidden + (self.hidden_units + 1) * num_classes
+        per_channel = BATCH_NORM_WEIGHTS - self.fast_start  # without scale
+        channels, features = image_shape[2], self.features(image_shape)
+        stem = self.stem_filters(channels) * (STEM_SIDE**2 * channels + per_channel)
+        convolutions = sum(
+            (KERNEL_WEIGHTS * layer.channels + per_channel) * layer.filters
+            for layer in self.layers(image_shape)
+        )
+        hidden = (features + per_channel) * self.hidden_units
+        return stem + convolutions + hidden + ((self.hidden_units or features) + 1) * num_classes
 
     def narrowed(self, width: float) -> Architecture:
         """The same structure with every filter count and the hidden units times `width`.
@@ -110,7 +159,7 @@ class Architecture:
         return dataclasses.replace(
             self,
             filters=tuple(_rounded(width * filters) for filters in self.filters),
-            hidden_units=_rounded(width * self.hidden_units),
+            hidden_units=_rounded(width * self.hidden_units) if self.hidden_units else 0,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,13 +177,15 @@ class Architecture:
         return cls(**values)
 
     def __str__(self) -> str:
-        """One line, as in `2x64 2x128 3x256 | 512 | dropout 0.50 slope 0.30`."""
+        """One line, as in `2x64 2x128 3x256 | flatten 512 | dropout 0.50 slope 0.30`."""
         blocks = " ".join(
             f"{convs}x{filters}" for convs, filters in zip(self.convs, self.filters, strict=True)
         )
-        return (
-            f"{blocks} | {self.hidden_units} | dropout {self.dropout:.2f} slope {self.leaky_relu_slope:.2f}"
-        )
+        start = "whitened " if self.fast_start else ""
+        pool = " pool first" if self.pool == "first" else ""
+        head = f"{self.head} {self.hidden_units}" if self.hidden_units else self.head
+        dropout = f"dropout {self.dropout:.2f} " if self.hidden_units else ""
+        return f"{start}{blocks}{pool} | {head} | {dropout}slope {self.leaky_relu_slope:.2f}"
 
 
 def _rounded(channels: float) -> int:

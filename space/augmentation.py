@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from space.recipe import Recipe
 
@@ -13,24 +14,29 @@ if TYPE_CHECKING:
 
 
 def draw_transforms(
-    recipe: Recipe, *, num_images: int, image_shape: ImageShape, rng: np.random.Generator
+    recipe: Recipe,
+    *,
+    image_shape: ImageShape,
+    rng: np.random.Generator,
+    mirrored: NDArray[np.bool_],
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """One transform per image, each its own draw.
 
     Args:
-        recipe: Its `rotation_degrees`, `shift` and `flip` are used.
-        num_images: Rows to draw.
+        recipe: Its `rotation_degrees` and `shift` are used.
         image_shape: Height, width, channels.
         rng: Where the randomness comes from.
+        mirrored: Which images are, (num_images,), from `draw_mirrored`.
 
     Returns:
         Shape (num_images, 8): rows a0 a1 a2 b0 b1 b2 0 0, by which the output pixel (x, y) takes its
         value from the input pixel (a0 x + a1 y + a2, b0 x + b1 y + b2).
     """
     height, width, _ = image_shape
+    num_images = len(mirrored)
     angle = np.radians(rng.uniform(-recipe.rotation_degrees, recipe.rotation_degrees, num_images))
     move_x, move_y = (_shifts(recipe, side, num_images, rng) for side in (width, height))
-    mirror = np.where(rng.random(num_images) < 0.5, -1.0, 1.0) if recipe.flip else np.ones(num_images)
+    mirror = np.where(mirrored, -1.0, 1.0)
     cos, sin = np.cos(angle), np.sin(angle)
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     # Mirrored, then turned about the centre of the image, then moved.
@@ -42,6 +48,20 @@ def draw_transforms(
     transforms[:, 4] = cos
     transforms[:, 5] = centre_y - mirror * sin * centre_x - cos * centre_y + move_y
     return transforms
+
+
+def draw_mirrored(recipe: Recipe, *, num_images: int, seed: int, epoch: int) -> NDArray[np.bool_]:
+    """Which images are mirrored in an epoch, by their number in the training part, (num_images,)."""
+    if not recipe.flip:
+        return np.zeros(num_images, bool)
+    if recipe.alternating:
+        first = np.random.default_rng((seed, MIRROR_STREAM)).random(num_images) < 0.5
+        return first ^ bool(epoch % 2)
+    return np.random.default_rng((seed, MIRROR_STREAM, epoch)).random(num_images) < 0.5
+
+
+MIRROR_STREAM = 1
+"""Apart from the draws of order and shifts, which are seeded by (seed, epoch)."""
 
 
 def _shifts(recipe: Recipe, side: int, num_images: int, rng: np.random.Generator) -> Any:

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
+
+from space.architecture import STEM_SIDE
+
+SMALLEST_VARIANCE = 5e-4
+"""Added to that of each direction of the patches, whose pixels have variance 1: flat directions are noise."""
+
+
+LINEAR_SCALE = 1 / 9
+"""Of the features that go straight to the output layer: maxima over an image are large."""
 
 
 @dataclass(frozen=True)
@@ -16,29 +27,75 @@ class Activation:
     slope: float
     momentum: float
     """Of the moving statistics of batch normalisation."""
+    scale: bool = True
+    """Whether batch normalisation learns a scale."""
 
     def __call__(self, x: Any) -> Any:
-        x = layers.BatchNormalization(momentum=self.momentum)(x)
+        x = layers.BatchNormalization(momentum=self.momentum, scale=self.scale)(x)
         return layers.LeakyReLU(negative_slope=self.slope)(x)
 
 
-def conv_block(x: Any, *, convs: int, filters: int, pooled: bool, activation: Activation) -> Any:
-    """`convs` 3x3 convolutions and, where `pooled`, a 2x2 max-pooling."""
-    for _ in range(convs):
-        # No bias: the offset of the batch normalisation that follows takes its place.
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-        x = activation(x)  # (b, h, w, filters)
-    if pooled:
-        x = layers.MaxPooling2D()(x)  # (b, h/2, w/2, filters)
-    return x
+def convolution(x: Any, *, filters: int, pooled: bool, pool_early: bool, activation: Activation) -> Any:
+    """One 3x3 convolution and, where `pooled`, a 2x2 max-pooling.
+
+    Args:
+        x: Tensor (b, h, w, c).
+        filters: Channels of the result.
+        pooled: Halves height and width.
+        pool_early: Ahead of the activation, which then works on a quarter. While the normalisation has no
+            scale, both orders differ in its statistics only.
+        activation: Follows the convolution.
+    """
+    # No bias: the offset of the batch normalisation that follows takes its place.
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    if pooled and pool_early:
+        return activation(layers.MaxPooling2D()(x))
+    x = activation(x)  # (b, h, w, filters)
+    return layers.MaxPooling2D()(x) if pooled else x  # (b, h/2, w/2, filters)
 
 
-def dense_head(x: Any, *, units: int, dropout: float, num_classes: int, activation: Activation) -> Any:
-    """Flatten, one hidden layer with dropout, softmax."""
-    x = layers.Flatten()(x)
-    x = layers.Dense(units, use_bias=False, kernel_initializer="he_normal")(x)
-    x = activation(x)  # (b, units)
-    x = layers.Dropout(dropout)(x)
+def whitening_stem(x: Any, *, filters: int, activation: Activation) -> Any:
+    """A frozen 2x2 convolution without padding; `whitening_kernel` is what it is to hold."""
+    x = layers.Conv2D(filters, STEM_SIDE, use_bias=False, trainable=False, name="whitening")(x)
+    return activation(x)  # (b, h - 1, w - 1, filters)
+
+
+def whitening_kernel(covariance: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The directions of the patches, each scaled to variance 1, and their opposites.
+
+    Args:
+        covariance: Of normalised 2x2 patches, (4 c, 4 c), in the order row, column, channel.
+
+    Returns:
+        Shape (2, 2, c, 8 c).
+    """
+    variances, directions = np.linalg.eigh(covariance)
+    # The sign of a direction is arbitrary: its largest part is made positive.
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.sign(directions[largest, np.arange(len(largest))])
+    scaled = directions / np.sqrt(np.maximum(variances, 0) + SMALLEST_VARIANCE)
+    both = np.concatenate([scaled, -scaled], axis=1)
+    return both.reshape(STEM_SIDE, STEM_SIDE, -1, both.shape[1]).astype(np.float32)
+
+
+def begin_as_identity(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same 3x3 kernel (3, 3, c, filters), whose first c filters pass their channel on unchanged."""
+    channels = min(kernel.shape[2], kernel.shape[3])
+    changed = kernel.copy()
+    changed[..., :channels] = 0.0
+    changed[1, 1, np.arange(channels), np.arange(channels)] = 1.0
+    return changed
+
+
+def head(x: Any, *, kind: str, units: int, dropout: float, num_classes: int, activation: Activation) -> Any:
+    """From the last feature maps to class probabilities; see `architecture.HEADS`."""
+    x = layers.Flatten()(x) if kind == "flatten" else layers.GlobalMaxPooling2D()(x)
+    if units:
+        x = layers.Dense(units, use_bias=False, kernel_initializer="he_normal")(x)
+        x = activation(x)  # (b, units)
+        x = layers.Dropout(dropout)(x)
+    else:
+        x = layers.Rescaling(LINEAR_SCALE)(x)
     # float32 under any precision policy: a softmax in half precision rounds small probabilities to 0.
     return layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
 

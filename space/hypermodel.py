@@ -7,9 +7,19 @@ from typing import Any, Protocol
 
 import keras
 import keras_tuner
+import numpy as np
+from numpy.typing import NDArray
 
-from space.architecture import MIN_IMAGE_SIDE, Architecture, ImageShape
-from space.blocks import Activation, conv_block, dense_head, normalisation
+from space.architecture import MIN_IMAGE_SIDE, STEM_SIDE, Architecture, ImageShape
+from space.blocks import (
+    Activation,
+    begin_as_identity,
+    convolution,
+    head,
+    normalisation,
+    whitening_kernel,
+    whitening_stem,
+)
 from space.recipe import MODERN, Recipe
 from space.sampling import sample
 
@@ -18,14 +28,21 @@ PIXEL_STD = 63.75
 """A quarter of the range, as natural images have, where no statistics are given."""
 
 
+OFFSET_RATE = 64.0
+"""Of batch normalisation's offset in a fast start, times the learning rate."""
+
+
 class Statistics(Protocol):
-    """Per channel, on 0..255, from the training images."""
+    """Of the training images, on 0..255: per channel, and the covariance of 2x2 patches."""
 
     @property
     def mean(self) -> tuple[float, ...]: ...
 
     @property
     def std(self) -> tuple[float, ...]: ...
+
+    @property
+    def patch_covariance(self) -> tuple[tuple[float, ...], ...]: ...
 
 
 class VGGHyperModel(keras_tuner.HyperModel):
@@ -69,27 +86,54 @@ class VGGHyperModel(keras_tuner.HyperModel):
         """A compiled model; an empty `HyperParameters()` gives the documented network."""
         architecture, recipe = sample(hp, self.recipe)
         model = self._assemble(architecture, recipe.batch_norm_momentum)
+        if architecture.fast_start:
+            self._begin_fast(model)
         model.compile(
-            optimizer=recipe.make_optimizer(),
+            optimizer=recipe.make_optimizer(OFFSET_RATE if architecture.fast_start else 1.0),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
             metrics=["accuracy"],
         )
         return model
 
     def _assemble(self, architecture: Architecture, momentum: float) -> keras.Model:
-        activation = Activation(architecture.leaky_relu_slope, momentum)
+        activation = Activation(architecture.leaky_relu_slope, momentum, scale=not architecture.fast_start)
         pixels = keras.Input(self.image_shape, name="pixels")
         x = self._normalisation()(pixels)
-        for convs, filters, pooled in architecture.blocks(self.image_shape):
-            x = conv_block(x, convs=convs, filters=filters, pooled=pooled, activation=activation)
-        probabilities = dense_head(
+        if architecture.fast_start:
+            filters = architecture.stem_filters(self.image_shape[2])
+            x = whitening_stem(x, filters=filters, activation=activation)
+        for layer in architecture.layers(self.image_shape):
+            x = convolution(
+                x,
+                filters=layer.filters,
+                pooled=layer.pooled,
+                pool_early=architecture.pool == "first",
+                activation=activation,
+            )
+        probabilities = head(
             x,
+            kind=architecture.head,
             units=architecture.hidden_units,
             dropout=architecture.dropout,
             num_classes=self.num_classes,
             activation=activation,
         )
         return keras.Model(pixels, probabilities, name="vgg")
+
+    def _begin_fast(self, model: keras.Model) -> None:
+        """Sets the kernels by hand: a model that is saved holds Keras's own initialisers only."""
+        for layer in model.layers:
+            if layer.name == "whitening":
+                layer.kernel.assign(whitening_kernel(self._normalised_covariance()))
+            elif isinstance(layer, keras.layers.Conv2D):
+                layer.kernel.assign(begin_as_identity(np.asarray(layer.kernel)))
+
+    def _normalised_covariance(self) -> NDArray[np.float64]:
+        """Of 2x2 patches whose channels have deviation 1; without statistics they are taken for noise."""
+        if self.statistics is None:
+            return np.eye(STEM_SIDE**2 * self.image_shape[2])
+        std = np.tile(self.statistics.std, STEM_SIDE**2)
+        return np.array(self.statistics.patch_covariance) / np.outer(std, std)
 
     def _normalisation(self) -> keras.layers.Layer:
         if self.statistics is not None:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from space.architecture import Architecture
+from space.architecture import HEADS, POOLS, Architecture
 from space.recipe import Recipe
 
 MIN_BLOCKS = 2
@@ -21,16 +21,19 @@ CONVS = (1, 2, 3)
 """Beyond about ten convolutions a plain VGG without skip connections gains nothing."""
 FILTERS = (16, 24, 32, 48, 64, 96, 128)
 """Of the first block: from a quarter to twice the documented width. Multiples of 8 fill vector lanes."""
-GROWTH = (1.0, 1.5, 2.0)
-"""Filters of a block over those of the one before: from constant width to VGG's doubling."""
+GROWTH = (1.0, 1.5, 2.0, 4.0)
+"""Filters of a block over those of the one before: from constant width to a first block that is thin, where
+the images are large."""
 MAX_FILTERS = (128, 256, 384, 512)
 """The cap: the last blocks hold most weights and little of the work."""
 HIDDEN_UNITS = (128, 256, 512, 1024)
 DROPOUT = (0.0, 0.7)
 LEAKY_RELU_SLOPE = (0.01, 0.3)
 """From nearly ReLU to Keras 2's default; on a log scale, because its effect is on one."""
-LEARNING_RATE = (1e-4, 1e-2)
-"""A decade either side of Adam's usual 0.001."""
+LEARNING_RATE = (0.1, 10.0)
+"""Times the recipe's own: a decade either side."""
+WEIGHT_DECAY = (0.1, 10.0)
+"""Likewise, where the recipe has any."""
 
 
 class HyperParameters(Protocol):
@@ -42,6 +45,8 @@ class HyperParameters(Protocol):
         self, name: str, min_value: float, max_value: float, sampling: str = "linear", default: Any = None
     ) -> Any: ...
 
+    def Boolean(self, name: str, default: bool = False) -> bool: ...
+
     def Fixed(self, name: str, value: Any) -> Any: ...
 
     def conditional_scope(
@@ -52,28 +57,47 @@ class HyperParameters(Protocol):
 def sample(hp: HyperParameters, base: Recipe) -> tuple[Architecture, Recipe]:
     """Declares the space on `hp` and decodes its values.
 
-    An empty `HyperParameters()` gives the documented network and `base` at a learning rate of 0.001.
+    An empty `HyperParameters()` gives the documented network and `base` as it is.
 
     Args:
         hp: Holds the values; what it does not hold gets its default.
-        base: All of the recipe but the learning rate.
+        base: All of the recipe but the learning rate and the weight decay.
     """
     num_blocks = hp.Choice("num_blocks", list(range(MIN_BLOCKS, MAX_BLOCKS + 1)), default=5)
     convs = _convs(hp, num_blocks)
     filters = hp.Choice("filters", FILTERS, default=64)
     growth = hp.Choice("growth", GROWTH, default=2.0)
     max_filters = hp.Choice("max_filters", MAX_FILTERS, default=512)
+    pool = hp.Choice("pool", POOLS, default="last")
+    head = hp.Choice("head", HEADS, default="flatten")
+    with hp.conditional_scope("head", [kind for kind in HEADS if kind != "linear"]):
+        hidden_units = hp.Choice("hidden_units", HIDDEN_UNITS, default=512)
+        dropout = hp.Float("dropout", *DROPOUT, default=0.5)
     architecture = Architecture(
         convs=convs,
         filters=tuple(block_filters(block, filters, growth, max_filters) for block in range(num_blocks)),
-        hidden_units=hp.Choice("hidden_units", HIDDEN_UNITS, default=512),
-        dropout=hp.Float("dropout", *DROPOUT, default=0.5),
+        hidden_units=0 if head == "linear" else hidden_units,
+        dropout=0.0 if head == "linear" else dropout,
         leaky_relu_slope=hp.Float("leaky_relu_slope", *LEAKY_RELU_SLOPE, sampling="log", default=0.3),
+        pool=pool,
+        head=head,
+        fast_start=hp.Boolean("fast_start", default=False),
     )
-    learning_rate = hp.Float("learning_rate", *LEARNING_RATE, sampling="log", default=0.001)
+    changes: dict[str, Any] = {
+        "learning_rate": _around(hp, "learning_rate", base.learning_rate, LEARNING_RATE)
+    }
+    if base.weight_decay:
+        changes["weight_decay"] = _around(hp, "weight_decay", base.weight_decay, WEIGHT_DECAY)
     # Never drawn: the baseline is narrowed by it where the documented width is out of reach.
     width = hp.Fixed("width", 1.0)
-    return architecture.narrowed(width), dataclasses.replace(base, learning_rate=learning_rate)
+    return architecture.narrowed(width), dataclasses.replace(base, **changes)
+
+
+def _around(hp: HyperParameters, name: str, usual: float, factors: tuple[float, float]) -> float:
+    """A number on a log scale around its usual value."""
+    low, high = (usual * factor for factor in factors)
+    value: float = hp.Float(name, low, high, sampling="log", default=usual)
+    return value
 
 
 def _convs(hp: HyperParameters, num_blocks: int) -> tuple[int, ...]:
@@ -108,6 +132,9 @@ class RandomDraw:
         if sampling == "log":
             return math.exp(self.rng.uniform(math.log(min_value), math.log(max_value)))
         return self.rng.uniform(min_value, max_value)
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        return self.rng.random() < 0.5
 
     def Fixed(self, name: str, value: Any) -> Any:
         return value

@@ -1,0 +1,142 @@
+"""How long a training may be so that it ends on time: epochs and steps, from the speed of the machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from archsearch.plan import Speed
+
+SLACK = 0.01
+"""Of the time, that is not planned: files and pictures."""
+
+
+TOLERANCE = 0.02
+"""By which the steps of the next epoch may be off before they are changed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a final training does, in forward passes of one image.
+
+    A training step costs three per image: forward, and twice backward.
+    """
+
+    num_train: int
+    num_validation: int
+    num_evaluated: int
+    """Once, after the training: training images, and the test images in every view."""
+    batch_size: int
+
+    @classmethod
+    def final(cls, *, num_train: int, num_validation: int, batch_size: int, num_views: int = 1) -> Work:
+        """Of a final training; its test part, which nobody has looked at, is taken for a quarter as large."""
+        evaluated = num_train + num_views * num_train // 4
+        return cls(num_train, num_validation, evaluated, min(batch_size, num_train))
+
+    @property
+    def full_steps(self) -> int:
+        """Of an epoch over all images."""
+        return max(1, self.num_train // self.batch_size)
+
+    def epoch(self, steps: int) -> int:
+        return 3 * steps * self.batch_size + self.num_validation
+
+    def macs_for(self, epochs: int, seconds: float, speed: Speed) -> float:
+        """Of a network that is trained for so many full epochs, and evaluated, in this time."""
+        passes = epochs * self.epoch(self.full_steps) + self.num_evaluated
+        return max(0.0, seconds * (1 - SLACK) - speed.overhead_seconds) * speed.macs_per_second / passes
+
+
+@dataclass(frozen=True)
+class Length:
+    """Of one training."""
+
+    epochs: int
+    steps_per_epoch: int
+
+
+def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Length:
+    """The longest training that ends on time, its epochs a little shorter than all images.
+
+    At least one step.
+
+    Args:
+        work: What is done.
+        macs: Of the network.
+        seconds: Wall-clock, with building, tracing and evaluation.
+        speed: Of this network on this machine.
+    """
+    left = seconds * (1 - SLACK) - speed.overhead_seconds
+    passes = left * speed.macs_per_second / macs - work.num_evaluated
+    full = work.epoch(work.full_steps)
+    epochs = max(1, math.ceil(passes / full))
+    steps = (passes / epochs - work.num_validation) / (3 * work.batch_size)
+    return Length(epochs, min(max(1, int(steps)), work.full_steps))
+
+
+def corrected_steps(
+    work: Work, *, steps: int, epoch_seconds: float, epochs_left: int, seconds_left: float
+) -> int:
+    """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`."""
+    per_pass = epoch_seconds / work.epoch(steps)
+    passes = seconds_left / per_pass - work.num_evaluated
+    wanted = (passes / epochs_left - work.num_validation) / (3 * work.batch_size)
+    return min(max(1, int(wanted)), work.full_steps)
+
+
+class OnTime:
+    """Steps of each epoch, so that a training ends on time although the machine's speed varies.
+
+    Args:
+        work: What is done.
+        length: As fitted before it began.
+        seconds: Wall-clock of all of it, over all its processes.
+        start: When this process began, as `time.time()`.
+        clock: What tells the time.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        length: Length,
+        *,
+        seconds: float,
+        start: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.work = work
+        self.length = length
+        self.seconds = seconds
+        self.start = start
+        self.clock = clock
+        self._steps = length.steps_per_epoch
+        self._first: int | None = None
+        self._earlier_seconds = 0.0
+        self._asked = 0
+
+    def __call__(self, curve: Sequence[Mapping[str, float]]) -> int:
+        """Of the next epoch.
+
+        Args:
+            curve: Of the epochs completed. The first one of a process, which traces, tells nothing.
+        """
+        done = len(curve)
+        if self._first is None:
+            self._first = done
+            self._earlier_seconds = sum(epoch["seconds"] for epoch in curve)
+        if self._first + 1 < done < self.length.epochs and done != self._asked:
+            self._asked = done
+            spent = self._earlier_seconds + self.clock() - self.start
+            wanted = corrected_steps(
+                self.work,
+                steps=self._steps,
+                epoch_seconds=curve[-1]["seconds"],
+                epochs_left=self.length.epochs - done,
+                seconds_left=self.seconds * (1 - SLACK) - spent,
+            )
+            if abs(wanted - self._steps) > TOLERANCE * self._steps:
+                self._steps = wanted
+        return self._steps
