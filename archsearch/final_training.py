@@ -199,16 +199,11 @@ class FinalTraining:
             "tta": False,
             "precision": run.settings.precision if run is not None else "auto",
         }
-        earlier = {**usual, **(begun or {}).get("options", {})}
+        earlier = {name: (begun or usual)[name] for name in usual}
         names = ("epochs", "seed", "max_seconds", "all_data", "tta")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         precision = runtime.set_precision(self.precision or earlier["precision"])
-        try:
-            return from_plain(Options, {**earlier, **given, "precision": precision})
-        except TypeError as error:
-            raise UserError(
-                f"{BEGUN} is not one of our files ({error}). Start over with --overwrite."
-            ) from error
+        return Options(**{**earlier, **given, "precision": precision})
 
     def _task(
         self,
@@ -250,7 +245,7 @@ class FinalTraining:
         if begun is None:
             final = fitted(final, start=start)
         description = {
-            "options": dataclasses.asdict(final.options),
+            **dataclasses.asdict(final.options),
             "hypermodel": hypermodel_name(final.task.hypermodel),
             "images": splits.content_hash,
             **final.task.identity,
@@ -327,8 +322,10 @@ def _begun(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     begun = read_json(path, remedy="Start over with --overwrite.")
-    if not isinstance(begun.get("options"), dict):
-        raise UserError(f"{path} is not one of our files. Start over with --overwrite.")
+    try:
+        from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not one of our files ({error}). Start over with --overwrite.") from error
     return begun
 
 
