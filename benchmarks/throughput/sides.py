@@ -141,7 +141,7 @@ def pytorch(network: Network, steps: int) -> float:
     torch.manual_seed(0)
     recipe = network.recipe
     x, y = random_images(recipe.batch_size * steps)
-    model = pytorch_network(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = pytorch_network(network).to(memory_format=torch.channels_last)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer: torch.optim.Optimizer = torch.optim.Adam(trained, recipe.learning_rate)
     if recipe.optimizer == "sgd":
