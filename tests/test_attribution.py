@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -261,6 +263,21 @@ def test_the_committed_results_are_of_cifar10_only(
 def test_a_command_that_fails_is_named() -> None:
     with pytest.raises(UserError, match=r"search\.py --no-such-flag ended with status 2"):
         running.run_command(["search.py", "--no-such-flag"])
+
+
+@pytest.mark.end_to_end
+def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/attribution.py", "--only", "documented-modern", "--budget", "20s"]
+    command += ["--dataset", "digits", "--logs", str(tmp_path), "--results", str(tmp_path / "results.jsonl")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (kept,) = read(tmp_path / "results.jsonl")
+    assert kept["hyperparameters"].keys() == {"width"}
+    assert kept["hyperparameters"]["width"] <= 1
+    assert kept["recipe"] == "modern"
+    assert 0 < kept["test_accuracy"] < 1
+    assert kept["is_cifar10"] is False
+    assert str(tmp_path) not in json.dumps(kept)
 
 
 # What the table says.
