@@ -132,6 +132,7 @@ def _network(trained: Trained) -> dict[str, Any]:
         "architecture": measured.architecture.to_dict() if measured.architecture else None,
         "params": trained.model.count_params(),
         "macs": measured.macs,
+        "found_macs": trained.record.macs if trained.record else None,
         "recipe": recipe_of(task.hypermodel, flip=trained.splits.flip).to_dict(),
     }
 
@@ -180,7 +181,11 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         f"gap {100 * result['accuracy_gap']:.1f} points"
     )
     if result["macs"] is not None:
-        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs"
+        found = result["found_macs"]
+        widened = (
+            f", widened from the {found / 1e6:.1f} M found" if found not in (None, result["macs"]) else ""
+        )
+        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs{widened}"
     all_data = ", validation part included" if result["all_data"] else ""
     yield (
         f"{result['epochs']} epochs on {result['num_train']:,} images{all_data}, "

@@ -16,7 +16,7 @@ from archsearch.attempts import RESUME
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
 from archsearch.final_result import RESULT, Epoch, Trained, leave
-from archsearch.final_task import DEFAULT_EPOCHS, FinalTask, Options, fitted, kept_on_time, widened
+from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
@@ -25,6 +25,7 @@ from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked, read_json, write_json
 from archsearch.settings import check_precision, check_seconds, check_seed
+from archsearch.time_fit import DEFAULT_EPOCHS
 from archsearch.trials import TrialRecord
 from archsearch.typed import from_plain
 from space.recipe import DOCUMENTED, RECIPES, Recipe
@@ -190,7 +191,7 @@ class FinalTraining:
     def _options(self, run: Run | None, begun: Mapping[str, Any] | None) -> Options:
         """What is given, else what an interrupted training was begun with, else what the run says."""
         aimed = run is not None and self.what != "documented" and self.epochs is None
-        usual = {
+        usual: dict[str, Any] = {
             "epochs": DEFAULT_EPOCHS,
             "steps_per_epoch": None,
             "seed": self._seed(run),
@@ -199,16 +200,11 @@ class FinalTraining:
             "tta": False,
             "precision": run.settings.precision if run is not None else "auto",
         }
-        earlier = {**usual, **(begun or {}).get("options", {})}
+        earlier = {name: (begun or usual)[name] for name in usual}
         names = ("epochs", "seed", "max_seconds", "all_data", "tta")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         precision = runtime.set_precision(self.precision or earlier["precision"])
-        try:
-            return from_plain(Options, {**earlier, **given, "precision": precision})
-        except TypeError as error:
-            raise UserError(
-                f"{BEGUN} is not one of our files ({error}). Start over with --overwrite."
-            ) from error
+        return Options(**{**earlier, **given, "precision": precision})
 
     def _task(
         self,
@@ -250,7 +246,7 @@ class FinalTraining:
         if begun is None:
             final = fitted(final, start=start)
         description = {
-            "options": dataclasses.asdict(final.options),
+            **dataclasses.asdict(final.options),
             "hypermodel": hypermodel_name(final.task.hypermodel),
             "images": splits.content_hash,
             **final.task.identity,
@@ -327,8 +323,10 @@ def _begun(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     begun = read_json(path, remedy="Start over with --overwrite.")
-    if not isinstance(begun.get("options"), dict):
-        raise UserError(f"{path} is not one of our files. Start over with --overwrite.")
+    try:
+        from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not one of our files ({error}). Start over with --overwrite.") from error
     return begun
 
 
