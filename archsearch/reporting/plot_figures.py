@@ -45,7 +45,7 @@ MARKERS = {symbol: marker for marker, symbol in SYMBOLS.items()} | {
 
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 FONT_SIZE = 12
-"""Points; TensorBoard shows a picture at half its size until it is clicked."""
+"""Points; TensorBoard shows a picture some 4 inches wide until it is clicked."""
 
 
 def search_figures(findings: Findings) -> Iterator[tuple[str, str, Figure]]:
@@ -58,9 +58,9 @@ def search_figures(findings: Findings) -> Iterator[tuple[str, str, Figure]]:
     curves = learning_curves(findings)
     for view in curves.views if curves is not None else ():
         rung = view.name.split(" (")[0]
-        yield f"learning curves/{rung}", curves.caption, draw(curves, view)  # type: ignore[union-attr]
+        yield f"search/learning curves, {rung}", curves.caption, draw(curves, view)  # type: ignore[union-attr]
     for plot in rank_plots(findings):
-        yield f"rank correlation/{plot.title.replace('→', 'to')}", plot.caption, draw(plot)
+        yield f"search/rank correlation, {plot.title.replace('→', 'to')}", plot.caption, draw(plot)
     found = importances(findings.searched, hyperparameter_axes(findings))
     if found is not None and found.explained > 0:  # else its bars say nothing
         plot = importance_plot(found)
@@ -71,13 +71,13 @@ def draw(plot: Plot, view: View | None = None) -> Figure:
     """One view of a plot; the first by default."""
     view = view or plot.views[0]
     bars = any(trace["type"] == "bar" for trace in view.data)
-    figure = Figure(figsize=(8, 2.0 + 0.3 * len(view.data[0]["y"]) if bars else 5), layout="constrained")
+    figure = Figure(figsize=(6, 1.6 + 0.26 * len(view.data[0]["y"]) if bars else 4.4), layout="constrained")
     axes = figure.subplots()
     for trace in view.data:
         _bars(axes, trace) if trace["type"] == "bar" else _scatter(axes, trace)
     title = plot.title if not view.name else f"{plot.title}: {view.name}"
     if plot.name.startswith("rank-"):  # their captions are a number, not how to read it
-        title = f"Rank correlation {title}: {plot.caption}"
+        title = f"Ranks, {title}: {plot.caption}"
     axes.set_title(_text(title), fontsize=FONT_SIZE + 1, parse_math=False, wrap=True)
     _axis(axes.xaxis, "x", axes, view.layout.get("xaxis", {}))
     _axis(axes.yaxis, "y", axes, view.layout.get("yaxis", {}))
@@ -85,8 +85,7 @@ def draw(plot: Plot, view: View | None = None) -> Figure:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if view.layout.get("showlegend", True) and axes.get_legend_handles_labels()[0]:
-        columns = 3 if len(axes.get_legend_handles_labels()[0]) > 4 else 2
-        figure.legend(loc="outside lower center", frameon=False, ncols=columns, fontsize=FONT_SIZE - 1)
+        figure.legend(loc="outside lower center", frameon=False, ncols=2, fontsize=FONT_SIZE - 1, markerscale=0.7)
     return figure
 
 

@@ -26,9 +26,9 @@ from archsearch.trials import Role, Status, TrialRecord
 LINES = ("incumbent", "baseline")
 """Runs of equal tags, so that TensorBoard draws them into one chart."""
 
-BY_SECONDS = "search/best score by seconds of the search"
-BY_EPOCHS = "search/best score by epochs trained"
-CONFIRMED = "search/confirmed mean by seconds of the search"
+BY_SECONDS = "search/best score by seconds"
+BY_EPOCHS = "search/best score by epochs"
+CONFIRMED = "search/confirmed mean by seconds"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def write_search_figures(folder: RunFolder) -> None:
 
     findings = read_findings(folder)
     events = [
-        event(image(tag, png(figure, dots_per_inch=110), description=text), step=len(findings.records))
+        event(image(tag, png(figure, dots_per_inch=140), description=text), step=len(findings.records))
         for tag, text, figure in search_figures(findings)
     ]
     replace_file(folder.search, "figures", events, restart=True)

@@ -46,6 +46,9 @@ TRIAL_METRICS = {
 NUM_SHOWN = 5
 """Columns that TensorBoard shows before anything is chosen."""
 
+_METRIC_TAG = "trial/"
+"""Before the tags of the metrics, so that they stand together among the curves."""
+
 _TYPES = {
     "float": api_pb2.DATA_TYPE_FLOAT64,
     "str": api_pb2.DATA_TYPE_STRING,
@@ -125,14 +128,15 @@ def write_hparams_config(
     """
     # A hyperparameter of that name is the user's: theirs is shown, as in `write_trial_session`.
     own = [column for column in TRIAL_COLUMNS if column[0] not in dict(hyperparameters)]
-    shown = [name for name, *_ in own if name != "status"]
+    shown = [name for name in ("epochs", "role") if name not in dict(hyperparameters)]
     shown += [name for name in always if name in dict(hyperparameters)]
     experiment = api_pb2.Experiment(time_created_secs=time.time())
     for name, kind, text in (*own, *((name, kind, "") for name, kind in hyperparameters)):
         info = experiment.hparam_infos.add(name=name, type=_TYPES[kind], description=text)
         info.differs = name in shown[:NUM_SHOWN]  # TensorBoard sorts by this, then by name
     for metric, text in TRIAL_METRICS.items():
-        experiment.metric_infos.add(name=api_pb2.MetricName(tag=metric), description=text)
+        tag = api_pb2.MetricName(tag=_METRIC_TAG + metric)
+        experiment.metric_infos.add(name=tag, display_name=metric, description=text)
     declared = event_file.hparams(hparams_metadata.EXPERIMENT_TAG, experiment=experiment)
     replace_file(folder, "hparams", [event(declared)])
 
@@ -157,7 +161,7 @@ def write_trial_session(folder: Path, record: TrialRecord, *, begin: float | Non
     chosen = {name: value for name, value in record.hyperparameters.items() if not name.startswith("tuner/")}
     status = api_pb2.STATUS_SUCCESS if record.status is Status.COMPLETED else api_pb2.STATUS_FAILURE
     ended = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=end)
-    metrics = {metric: getattr(record, metric) for metric in TRIAL_METRICS}
+    metrics = {_METRIC_TAG + metric: getattr(record, metric) for metric in TRIAL_METRICS}
     values = [
         _session_start(own | chosen, end - record.seconds),
         *_scalars(metrics),
