@@ -196,8 +196,8 @@ def test_values_that_are_not_finite_are_left_out(server: str) -> None:
 
 def test_a_figure_arrives_as_a_picture_of_its_size(server: str) -> None:
     tags = get(server, "images/tags")
-    assert tags["default/final/best"].keys() == {"learning curves"}
-    pixels = picture(server, "default/final/best", "learning curves")
+    assert tags["default/final/best"].keys() == {"pictures/learning curves"}
+    pixels = picture(server, "default/final/best", "pictures/learning curves")
     assert pixels.shape[:2] == (150, 300)  # 1 x 2 inches at 150 dots per inch
 
 

@@ -81,12 +81,12 @@ class TrialEvents(EventFile):
         self.append(*(event(value, step=epoch) for value in _epoch_values(values)))
 
     def image(self, name: str, picture: bytes | Figure, step: int = 0) -> None:
-        """Adds a picture, a figure or the bytes of a PNG file."""
+        """Adds a picture, a figure or the bytes of a PNG file; those of a training stand side by side."""
         if not isinstance(picture, bytes):
             from archsearch.reporting.figures import png  # half a second that a search does not spend
 
             picture = png(picture)
-        self.append(event(event_file.image(name, picture), step=step))
+        self.append(event(event_file.image(f"pictures/{name}", picture), step=step))
 
     def network(self, model: Any) -> None:
         """Adds the layers of a Keras model to the Graphs tab; one that is no graph of layers is left out."""
