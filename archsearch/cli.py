@@ -142,7 +142,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _search(flags: argparse.Namespace, prog: str) -> int:
-    from archsearch.reporting.summary import summary
+    from archsearch.reporting.summary import final_training, summary
 
     folder = _folder(flags)
     ended_before = folder.exists() and not flags.overwrite and archsearch.open_run(folder.path).finished
@@ -155,6 +155,7 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
     if run.incumbent is None:
         return 3
     print(f"next: {_final_command(prog)} --best{_where(flags)}")
+    print(f"      ({final_training(run)})")
     return 0
 
 
@@ -196,6 +197,10 @@ def _final_train(flags: argparse.Namespace) -> int:
         run=flags.run,
         logs=flags.logs,
         epochs=flags.epochs,
+        max_seconds=flags.max_seconds,
+        tta=flags.tta,
+        all_data=flags.all_data,
+        precision=flags.precision,
         recipe=flags.recipe,
         seed=flags.seed,
         overwrite=flags.overwrite,

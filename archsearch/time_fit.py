@@ -9,11 +9,23 @@ from dataclasses import dataclass
 
 from archsearch.plan import Speed
 
+DEFAULT_EPOCHS = 50
+"""Of a final training without a time."""
+
 SLACK = 0.01
-"""Share of the time that is not planned: files and pictures."""
+"""Share of the time that is not planned."""
+
+CLOSING_SECONDS = 8.0
+"""After the evaluation: files, pictures, the report."""
+
 
 TOLERANCE = 0.02
 """Share by which the steps of the next epoch may be off before they are changed."""
+
+
+def usable(seconds: float) -> float:
+    """What is left of a time for building, training and evaluation."""
+    return max(0.0, seconds * (1 - SLACK) - CLOSING_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -41,13 +53,18 @@ class Work:
         return max(1, self.num_train // self.batch_size)
 
     def epoch(self, steps: int) -> int:
-        """Of one epoch of so many steps, and its validation."""
+        """Of an epoch of so many steps, its validation included."""
         return 3 * steps * self.batch_size + self.num_validation
+
+    def seconds(self, length: Length, *, macs: float, speed: Speed) -> float:
+        """Expected wall-clock of a training of this length, with its evaluation."""
+        passes = length.epochs * self.epoch(length.steps_per_epoch) + self.num_evaluated
+        return passes * macs / speed.macs_per_second + speed.overhead_seconds
 
     def macs_for(self, epochs: int, seconds: float, speed: Speed) -> float:
         """Of a network that is trained for so many full epochs, and evaluated, in this time."""
         passes = epochs * self.epoch(self.full_steps) + self.num_evaluated
-        return max(0.0, seconds * (1 - SLACK) - speed.overhead_seconds) * speed.macs_per_second / passes
+        return max(0.0, usable(seconds) - speed.overhead_seconds) * speed.macs_per_second / passes
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,7 @@ def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Leng
         seconds: Wall-clock, with building, tracing and evaluation.
         speed: Of this network on this machine.
     """
-    left = seconds * (1 - SLACK) - speed.overhead_seconds
+    left = usable(seconds) - speed.overhead_seconds
     passes = left * speed.macs_per_second / macs - work.num_evaluated
     whole = math.floor(passes / work.epoch(work.full_steps))
     # With one epoch more, each of fewer steps. Where epochs have a handful of steps, that may be less in all.
@@ -148,7 +165,7 @@ class OnTime:
                 steps=self._steps,
                 epoch_seconds=curve[-1]["seconds"],
                 epochs_left=self.length.epochs - done,
-                seconds_left=self.seconds * (1 - SLACK) - spent,
+                seconds_left=usable(self.seconds) - spent,
             )
             if abs(wanted - self._steps) > TOLERANCE * self._steps:
                 self._steps = wanted

@@ -343,7 +343,9 @@ def test_limits_below_the_smallest_network_are_refused_by_its_size(limit: dict[s
 
 def test_limits_that_only_the_baseline_cannot_meet_say_so() -> None:
     """Between the smallest network, 1,032,192 macs, and the narrowest baseline, 1,251,136."""
-    with pytest.raises(UserError, match=r"documented network at its narrowest has 1,251,136 macs .*--max-macs"):
+    with pytest.raises(
+        UserError, match=r"documented network at its narrowest has 1,251,136 macs .*--max-macs"
+    ):
         family_population(SHAPE, 10, settings=SearchSettings(max_macs=1_200_000))
 
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archsearch import time_fit
 from archsearch.plan import Speed
 from archsearch.time_fit import Length, OnTime, Work, corrected_steps, fit_length
 
 # 1,000 images in batches of 64: 15 steps, 960 images, an epoch; 3 passes each, and 100 to validate.
 WORK = Work(num_train=1000, num_validation=100, num_evaluated=2500, batch_size=64)
 FULL_EPOCH = 3 * 15 * 64 + 100
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_to_close() -> Iterator[None]:
+    """The sums below are about the training and its evaluation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time_fit, "CLOSING_SECONDS", 0.0)
+        yield
+
+
+def test_a_hundredth_and_the_closing_seconds_are_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_fit, "CLOSING_SECONDS", 8.0)
+    assert time_fit.usable(100.0) == pytest.approx(91.0)
+    assert time_fit.usable(5.0) == 0.0
+
 
 # Work.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,18 +102,29 @@ def _groups(
     network = Architecture.from_dict(architecture)
     yield _Group([_Layer("input", 0)], "input", _size_text(image_shape))
     # Of images of unknown size every pooling is taken to fit.
-    height, width, _ = shape = image_shape or (2 ** len(network.convs), 2 ** len(network.convs), 1)
-    for convs, filters, pooled in network.blocks(shape):
-        layers = [_Layer("conv", filters)] * convs + [_Layer("pool", 0)] * pooled
-        size = (height, width) if image_shape else None
+    shape = image_shape or (2 ** (len(network.convs) + 1), 2 ** (len(network.convs) + 1), 1)
+    stem = network.stem_filters(shape[2])
+    if stem:
+        text = f"whitening 2×2, {stem} filters" if image_shape else "whitening 2×2"
+        yield _Group([_Layer("conv", stem)], text, "frozen")
+    convolutions = network.layers(shape)
+    for convs, filters in zip(network.convs, network.filters, strict=True):
+        block = list(itertools.islice(convolutions, convs))
+        layers = [
+            layer
+            for conv in block
+            for layer in [_Layer("conv", filters)] + [_Layer("pool", 0)] * conv.pooled
+        ]
+        size = (block[0].height, block[0].width) if image_shape else None
         yield _Group(layers, f"{convs} × conv 3×3, {filters} filters", _size_text(size))
-        height, width = (height // 2, width // 2) if pooled else (height, width)
-    units = network.hidden_units
-    dropout = f"dropout {network.dropout:.2f}, after flatten"
-    yield _Group([_Layer("dense", units)], f"dense, {units} units", dropout)
+    features = "after flatten" if network.head == "flatten" else "after global pooling"
+    if network.hidden_units:
+        note = f"dropout {network.dropout:.2f}, {features}"
+        yield _Group([_Layer("dense", network.hidden_units)], f"dense, {network.hidden_units} units", note)
     classes = f"{num_classes} classes" if num_classes else "one unit a class"
     slope = f"LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
-    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", slope)
+    note = slope if network.hidden_units else f"{features}; {slope}"
+    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", note)
 
 
 def _size_text(size: Sequence[int] | None) -> str:
