@@ -96,6 +96,7 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         for name, figure in pictures.items():
             figures.save(figure, target / f"{name}.png")
             events.image(name.replace("_", " "), figure)
+        events.network(model)
     result = {
         **_network(trained),
         "dataset": describe_dataset(splits, image_statistics(splits.train)),

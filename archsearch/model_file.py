@@ -46,12 +46,15 @@ def _only_the_network(model: keras.Model) -> Iterator[None]:
 
     Keras looks for the class when it loads the file, and fails where it cannot be imported.
     """
-    optimizer, compiled = model.optimizer, model.compiled
+    if not model.compiled:
+        yield
+        return
+    optimizer = model.optimizer
     model.optimizer, model.compiled = None, False
     try:
         yield
     finally:
-        model.optimizer, model.compiled = optimizer, compiled
+        model.optimizer, model.compiled = optimizer, True
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

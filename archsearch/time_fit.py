@@ -13,14 +13,14 @@ DEFAULT_EPOCHS = 50
 """Of a final training without a time."""
 
 SLACK = 0.01
-"""Of the time, that is not planned."""
+"""Share of the time that is not planned."""
 
 CLOSING_SECONDS = 8.0
 """After the evaluation: files, pictures, the report."""
 
 
 TOLERANCE = 0.02
-"""By which the steps of the next epoch may be off before they are changed."""
+"""Share by which the steps of the next epoch may be off before they are changed."""
 
 
 def usable(seconds: float) -> float:
@@ -69,14 +69,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Length:
-    """Of one training."""
+    """How long one training is."""
 
     epochs: int
     steps_per_epoch: int
 
 
 def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Length:
-    """The longest training that ends on time, its epochs a little shorter than all images.
+    """The longest training that ends on time: whole epochs, or one more, each a little shorter.
 
     At least one step.
 
@@ -88,16 +88,28 @@ def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Leng
     """
     left = usable(seconds) - speed.overhead_seconds
     passes = left * speed.macs_per_second / macs - work.num_evaluated
-    full = work.epoch(work.full_steps)
-    epochs = max(1, math.ceil(passes / full))
-    steps = (passes / epochs - work.num_validation) / (3 * work.batch_size)
-    return Length(epochs, min(max(1, int(steps)), work.full_steps))
+    whole = math.floor(passes / work.epoch(work.full_steps))
+    # With one epoch more, each of fewer steps. Where epochs have a handful of steps, that may be less in all.
+    steps = int((passes / (whole + 1) - work.num_validation) / (3 * work.batch_size)) if whole >= 0 else 0
+    if whole >= 1 and steps * (whole + 1) <= work.full_steps * whole:
+        return Length(whole, work.full_steps)
+    return Length(max(0, whole) + 1, min(max(1, steps), work.full_steps))
 
 
 def corrected_steps(
     work: Work, *, steps: int, epoch_seconds: float, epochs_left: int, seconds_left: float
 ) -> int:
-    """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`."""
+    """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`.
+
+    At least one.
+
+    Args:
+        work: What is done.
+        steps: Of an epoch that was timed.
+        epoch_seconds: Wall-clock of that epoch, its validation included.
+        epochs_left: At least 1.
+        seconds_left: For these epochs, and the evaluation after them.
+    """
     per_pass = epoch_seconds / work.epoch(steps)
     passes = seconds_left / per_pass - work.num_evaluated
     wanted = (passes / epochs_left - work.num_validation) / (3 * work.batch_size)
@@ -135,10 +147,11 @@ class OnTime:
         self._asked = 0
 
     def __call__(self, curve: Sequence[Mapping[str, float]]) -> int:
-        """Of the next epoch.
+        """Steps of the next epoch; asked again, the same.
 
         Args:
-            curve: Of the epochs completed. The first one of a process, which traces, tells nothing.
+            curve: Of the epochs completed, with their `seconds`. The first one of a process, which traces,
+                tells nothing of the speed.
         """
         done = len(curve)
         if self._first is None:

@@ -763,6 +763,7 @@ def main(folder: Path, names: list[str]) -> None:
             for name in ("best", "final_training", "oracle", "speed", "training", "tuner")
         ),
         *("archsearch.reporting.console", "archsearch.reporting.events", "space.hypermodel"),
+        "archsearch.reporting.plot_figures",
         *("archsearch.reporting.html.page", "plotly.offline", "jinja2"),
         *("sklearn.ensemble", "sklearn.inspection"),
     )

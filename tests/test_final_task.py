@@ -109,15 +109,15 @@ def test_epochs_are_fitted_to_what_is_left_of_the_time(
     final = fitted(FinalTask(task, options, on_time=None, notes=()), start=100.0)
     # Of the 68 s left a hundredth, 8 s to close, 3 s of overhead and 1.25 s for the images to evaluate go
     # off: 55.07 s, 22.9 epochs.
-    assert final.options.epochs == final.task.epochs == 23
-    assert final.options.steps_per_epoch == 2  # three would pass the time by a little
+    assert final.options.epochs == final.task.epochs == 22
+    assert final.options.steps_per_epoch == 3  # 66 steps; 23 epochs of two would be fewer
     assert final.notes == (
-        "23 epochs of 512 images fit into 78 s",
+        "22 epochs of 768 images fit into 78 s",
         "50 epochs of all images would take 2 min",
     )
     on_time = kept_on_time(final, start=100.0).on_time
     assert on_time is not None
-    assert on_time([]) == 2
+    assert on_time([]) == 3
 
 
 def test_views_are_averaged_only_when_asked_for() -> None:
