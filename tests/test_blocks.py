@@ -48,7 +48,7 @@ def test_the_second_half_of_the_stem_is_the_opposite_of_the_first() -> None:
 
 
 def test_the_stem_by_hand_on_one_channel() -> None:
-    """Four pixels that vary on their own, by 1, 4, 9 and 16: each becomes an output, divided by 1, 2, 3, 4."""
+    """Four pixels that vary on their own, by 1, 4, 9 and 16: each is an output, divided by 1, 2, 3, 4."""
     from space.blocks import whitening_kernel
 
     kernel = whitening_kernel(np.diag([16.0, 1.0, 9.0, 4.0]))
@@ -96,11 +96,11 @@ def convolved(x: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np
     """A 3x3 convolution with zeros around, written out."""
     height, width = x.shape[1:3]
     around = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return sum(  # type: ignore[return-value]
-        around[:, row : row + height, column : column + width] @ kernel[row, column]
-        for row in range(3)
-        for column in range(3)
-    )
+    result = np.zeros((*x.shape[:3], kernel.shape[3]), np.float32)
+    for row in range(3):
+        for column in range(3):
+            result += around[:, row : row + height, column : column + width] @ kernel[row, column]
+    return result
 
 
 @pytest.mark.parametrize(("channels", "filters", "passed"), [(3, 5, 3), (4, 4, 4), (6, 2, 2)])

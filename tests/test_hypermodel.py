@@ -265,7 +265,9 @@ def test_building_draws_no_hidden_state_into_the_hypermodel() -> None:
 
 
 @pytest.mark.parametrize(
-    "image_shape", [(7, 32, 3), (32, 7, 3), (1, 32, 3), (2, 2, 3), (32, 32, 0), (32, 32), (0, 0, 3)], ids=lambda shape: str(shape)
+    "image_shape",
+    [(7, 32, 3), (32, 7, 3), (1, 32, 3), (2, 2, 3), (32, 32, 0), (32, 32), (0, 0, 3)],
+    ids=lambda shape: str(shape),
 )
 def test_image_shapes_that_do_not_fit_are_refused(image_shape: Any) -> None:
     with pytest.raises(ValueError, match="`image_shape` must be height, width, channels with sides of at"):
@@ -290,8 +292,8 @@ def photographs(num_images: int, shape: ImageShape, *, grey: bool = False) -> An
     height, width, channels = shape
     fine = rng.normal(size=(num_images, height + 1, width + 1, 1 if grey else channels))
     x = 120 + 30 * (fine[:, 1:, 1:] + fine[:, :-1, 1:] + 0.5 * fine[:, 1:, :-1])
-    x = np.broadcast_to(np.clip(x, 0, 255), (num_images, *shape)).astype(np.uint8)
-    images = Images(x, np.arange(num_images) % NUM_CLASSES)
+    pixels = np.broadcast_to(np.clip(x, 0, 255), (num_images, *shape)).astype(np.uint8)
+    images = Images(pixels, np.arange(num_images) % NUM_CLASSES)
     return images, image_statistics(images)
 
 
@@ -386,9 +388,7 @@ def test_the_first_step_moves_offsets_64_times_as_far_only_in_a_fast_start(
 
     images, statistics = photographs(14, (8, 8, 3))
     one = hypermodel((8, 8, 3), statistics=statistics)
-    hp = hyperparameters(
-        FAST | {"fast_start": fast_start, "learning_rate": 0.001, "weight_decay": 0.02}
-    )
+    hp = hyperparameters(FAST | {"fast_start": fast_start, "learning_rate": 0.001, "weight_decay": 0.02})
     model = one.build(hp)
     y = np.eye(NUM_CLASSES)[images.y]
     variables = model.trainable_variables

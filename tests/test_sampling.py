@@ -205,9 +205,7 @@ class TestWithKerasTuner:
         network, _ = sample(hp, MODERN)
         assert (network.hidden_units, network.dropout) == (0, 0.0)
         assert {name: value for name, value in hp.values.items() if name != "head"} == {
-            name: value
-            for name, value in DEFAULTS.items()
-            if name not in ("head", "hidden_units", "dropout")
+            name: value for name, value in DEFAULTS.items() if name not in ("head", "hidden_units", "dropout")
         }
 
     def test_values_of_a_hidden_layer_that_is_not_there_change_nothing(self) -> None:
