@@ -247,7 +247,7 @@ def test_a_damaged_note_of_an_interrupted_one_is_refused_by_name(logs: Path) -> 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A machine so slow that three and a half epochs fit into 10,000 seconds, beside which tests take no time.
+    """A machine on which three and a half epochs fit into 10,000 seconds, beside which a test takes no time.
 
     Returns:
         The macs it was measured with, one entry a measurement.
@@ -259,7 +259,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def speed(task: Any, macs: int) -> Speed:
         asked.append(macs)
-        # An epoch of 18 images, each three passes, and of 2 to validate: 56 passes. Evaluation: 18 and 4. What
+        # An epoch of 18 images, 3 passes each, and of 2 to validate: 56 passes. Evaluation: 18 and 4. What
         # is left of the time is 9,891 s.
         return Speed((3.5 * 56 + 22) / 9891 * macs, 1.0, "measured")
 
