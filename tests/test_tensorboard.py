@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from archsearch.trials import Role, Status, TrialRecord
 from tests.records import trial
 from tests.serving import (
     ALL_FIRST,
-    SECONDS_TO_START,
     events_in,
     get,
     metrics,
@@ -26,6 +24,7 @@ from tests.serving import (
     printed_address,
     rows,
     started,
+    wait_until,
 )
 
 
@@ -121,7 +120,12 @@ def test_the_table_lists_every_column_of_the_run_with_one_type(server: str) -> N
         "head": "DATA_TYPE_STRING",
         "dropout": "DATA_TYPE_BOOL",
     }
-    assert [info["displayName"] for info in experiment["metricInfos"]] == ["score", "macs", "params", "seconds"]
+    assert [info["displayName"] for info in experiment["metricInfos"]] == [
+        "score",
+        "macs",
+        "params",
+        "seconds",
+    ]
 
 
 def test_the_five_columns_that_are_shown_at_first_are_those_that_every_trial_fills(server: str) -> None:
@@ -203,10 +207,7 @@ def test_a_figure_arrives_as_a_picture_of_its_size(server: str) -> None:
 
 def test_the_fast_reader_sees_the_same_table(servers: tuple[str, str]) -> None:
     expected = session_groups(servers[0])
-    deadline = time.monotonic() + SECONDS_TO_START
-    while session_groups(servers[1]) != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert session_groups(servers[1]) == expected
+    wait_until(lambda: session_groups(servers[1]) == expected)
 
 
 def epochs_in(folder: Path) -> list[int]:

@@ -167,9 +167,7 @@ def write_trial_session(folder: Path, record: TrialRecord, *, begin: float | Non
         *_scalars(metrics),
         event_file.hparams(hparams_metadata.SESSION_END_INFO_TAG, session_end_info=ended),
     ]
-    replace_file(
-        folder, "hparams", [event(value, step=record.epochs, wall_time=end) for value in values]
-    )
+    replace_file(folder, "hparams", [event(value, step=record.epochs, wall_time=end) for value in values])
 
 
 def _epoch_values(values: Mapping[str, float | None]) -> list[summary_pb2.Summary.Value]:
