@@ -1,4 +1,4 @@
-"""Lengths of trainings by sums written out; and trainings on machines whose speed changes, by a fake clock."""
+"""Lengths by sums written out; and trainings on machines whose speed changes, on a fake clock."""
 
 from __future__ import annotations
 
