@@ -89,12 +89,18 @@ class TrialEvents(EventFile):
         self.append(event(event_file.image(f"pictures/{name}", picture), step=step))
 
     def network(self, model: Any) -> None:
-        """Adds the layers of a Keras model to the Graphs tab; one that is no graph of layers is left out."""
-        from archsearch.reporting.network_graph import is_graph, layer_graph
+        """Adds the layers of a Keras model to the Graphs tab.
 
-        if is_graph(model):
-            self.append(event_file.graph_event(layer_graph(model).SerializeToString()))
-            self.append(event(event_file.keras_graph("keras", model.to_json())))
+        A model that is no graph of layers, or cannot be described, is left out: it is no reason to fail.
+        """
+        from archsearch.reporting.network_graph import layer_graph
+
+        try:
+            graph, description = layer_graph(model).SerializeToString(), model.to_json()
+        except Exception:
+            return
+        self.append(event_file.graph_event(graph))
+        self.append(event(event_file.keras_graph("keras", description)))
 
 
 def write_trial_curves(folder: Path, record: TrialRecord, *, begin: float) -> None:
