@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archsearch.reporting.network_graph import layer_graph
-from archsearch.reporting.tensorboard import TrialEvents
+from archsearch.reporting.tensorboard import ResultEvents, TrialEvents
 from tests.serving import events_in
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -72,7 +72,8 @@ def test_a_model_that_is_no_graph_of_layers_is_left_out(tmp_path: Path) -> None:
         def call(self, x: Any) -> Any:
             return x
 
-    with TrialEvents(tmp_path) as events:
+    with ResultEvents(tmp_path) as events:
         events.network(Own())
+    with TrialEvents(tmp_path) as events:
         events.epoch(1, {"loss": 0.5})
     assert [value.tag for event in events_in(tmp_path) for value in event.summary.value] == ["loss/train"]
