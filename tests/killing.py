@@ -750,7 +750,7 @@ SCENARIOS: dict[str, Scenario | Troubled] = {
 
 
 def draw_little() -> None:
-    """One small picture for TensorBoard instead of all plots, which take seconds at the end of every search."""
+    """One small picture for TensorBoard: all plots take seconds at the end of every search."""
     from matplotlib.figure import Figure
 
     from archsearch.reporting import plot_figures

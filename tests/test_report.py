@@ -390,9 +390,8 @@ def test_a_pooling_that_does_not_fit_is_not_drawn() -> None:
 
 
 def test_a_whitened_network_with_early_pooling_and_a_linear_head_is_drawn_as_it_is() -> None:
-    network = Architecture(
-        convs=(2, 1), filters=(16, 32), hidden_units=0, dropout=0.0, pool="first", head="linear", fast_start=True
-    )
+    head: dict[str, Any] = {"hidden_units": 0, "dropout": 0.0, "head": "linear"}
+    network = Architecture(convs=(2, 1), filters=(16, 32), pool="first", fast_start=True, **head)
     diagram = drawn(network.to_dict())
     assert kinds(diagram) == ["input", "conv", "conv", "pool", "conv", "conv", "pool", "output"]
     assert [text.text for text in diagram.texts] == [
