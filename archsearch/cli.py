@@ -70,10 +70,13 @@ def final_train(argv: Sequence[str], prog: str) -> int:
 
 
 def report(argv: Sequence[str], prog: str) -> int:
-    """`archsearch report RUN`: writes report.html and trials.csv again."""
+    """`archsearch report RUN`: writes again what a search leaves beside its log."""
     parser = argparse.ArgumentParser(prog=prog, description="Writes the report of a run.", allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="name of the run")
     parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's files of the search again too"
+    )
     flags = parser.parse_args(argv)
     return _guarded(lambda: _report(flags))
 
@@ -213,7 +216,13 @@ def _final_train(flags: argparse.Namespace) -> int:
 def _report(flags: argparse.Namespace) -> int:
     from archsearch.reporting.report import write_report
 
-    print(write_report(_folder(flags)))
+    folder = _folder(flags)
+    print(write_report(folder))
+    if flags.tensorboard:
+        from archsearch.reporting.search_events import write_run_events
+
+        write_run_events(folder)
+        print(folder.search)
     return 0
 
 

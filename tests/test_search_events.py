@@ -190,6 +190,20 @@ def test_starting_over_removes_the_events(tmp_path: Path) -> None:
 # All events of a run from its log alone, read back by the real server.
 
 
+def test_the_report_command_writes_them_where_only_the_log_was_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from archsearch.cli import main
+
+    folder = write_log(tmp_path / "copied", a_search())
+    assert main(["report", "copied", "--logs", str(tmp_path)]) == 0
+    assert not folder.search.exists()
+    assert main(["report", "copied", "--logs", str(tmp_path), "--tensorboard"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(folder.search)
+    assert [step for _, step in scalars(folder, "incumbent")] != []
+    assert {each.name for each in folder.path.glob("trials/*")} == {each.trial_id for each in a_search()}
+
+
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs = tmp_path_factory.mktemp("logs")
