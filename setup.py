@@ -34,7 +34,7 @@ RUNTIME = [
     "psutil>=6,<8",
 ]
 PANDAS = ["pandas>=2.2.2,<4"]  # run.to_dataframe()
-# `--export onnx`: earlier versions of tf2onnx and onnx do not go with NumPy 2 and protobuf 6.
+# `--export onnx`; tf2onnx before 1.17 was not tried.
 ONNX = ["tf2onnx>=1.17,<2", "onnx>=1.19,<2", "onnxruntime>=1.22,<2"]
 # Reads LiteRT files in place of TensorFlow's own interpreter, which is to go.
 LITERT = ["ai-edge-litert>=2,<3"]

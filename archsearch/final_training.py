@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
+from archsearch.exporting.export import take_away
+from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
@@ -52,6 +55,7 @@ class FinalTraining:
             started over.
         hypermodel: Needed where the run searched another space than the built-in one.
         verbose: Whether progress is shown on stderr.
+        export: Formats to export the network in, as in `archsearch.exporting.formats`.
     """
 
     what: str
@@ -63,6 +67,7 @@ class FinalTraining:
     overwrite: bool = False
     hypermodel: keras_tuner.HyperModel | None = None
     verbose: bool = True
+    export: Sequence[str] = ()
 
     def execute(self) -> dict[str, Any]:
         """Trains, tests, writes; returns what result.json holds."""
@@ -71,6 +76,7 @@ class FinalTraining:
         if self.recipe is not None and self.recipe not in RECIPES:
             raise UserError(f"--recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}.")
         check_seed(self.seed)
+        require(self.export)
         run = self._run()
         record = None if run is None or self.what == "documented" else self._record(run)
         target = self._target()
@@ -89,6 +95,7 @@ class FinalTraining:
             else:
                 result = leave(self._train(task, run, record, splits, unfinished), unfinished)
             _put_in_place(unfinished, target)
+            take_away(target, self.export, splits, verbose=self.verbose)
             if run is not None:
                 refresh_report(self.folder)
             return result

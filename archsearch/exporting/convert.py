@@ -40,7 +40,7 @@ def read_model(path: Path) -> keras.Model:
 
 
 def exportable(path: Path) -> keras.Model:
-    """The model of a `.keras` file as the converters take it: in float32, with nothing but constants inside."""
+    """The model of a `.keras` file as the converters take it: in float32, its constants plain."""
     model = _in_float32(read_model(path))
     _hold_plain_constants(model)
     return model

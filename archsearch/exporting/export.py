@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from archsearch.exporting.records import Exported, record
 from archsearch.exporting.runtimes import of_keras
 from archsearch.exporting.script import script
 from archsearch.final_result import RESULT
-from archsearch.run_folder import RunFolder, locked, read_json, write_atomically, write_json
+from archsearch.reporting.report import refresh_report
+from archsearch.run_folder import RunFolder, locked, read_json, write_atomically
 
 SCRIPT = "model.py"
 
@@ -39,7 +39,7 @@ def take_away(folder: Path, formats: Sequence[str], splits: Splits, *, verbose: 
         splits: Its images.
         verbose: Whether stderr is told what is being done.
     """
-    say = _say if verbose else _silent
+    say = _teller(verbose)
     result = read_json(folder / RESULT)
     write_script(folder, result, say)
     if not formats:
@@ -72,23 +72,27 @@ def export_run(
     """
     folder = run.final(what)
     if not (folder / RESULT).exists():
-        which = "--best" if what == "best" else ""
+        which = " --best" if what == "best" else ""
         name = "" if run.path.name == "default" else f" --run {shlex.quote(run.path.name)}"
-        command = f"python final_train.py {which}{name}{_flags(folder)}"
+        command = f"python final_train.py{which}{name}{_flags(folder)}"
         raise UserError(f"There is no final training in {folder}. Run `{command}` first.")
     require(formats)
-    say = _say if verbose else _silent
+    say = _teller(verbose)
     with locked(folder.with_name(f"{folder.name}.lock"), folder):
         result = read_json(folder / RESULT, remedy="Train it again with --overwrite.")
         runtime.configure()
         comparison = of_result(result, data=data, cache=run.cache)
         write_script(folder, result, say)
-        return export(folder, result, formats, comparison, say)
+        exports = export(folder, result, formats, comparison, say)
+    if run.exists():
+        refresh_report(run)
+    return exports
 
 
 def export_command(folder: Path, formats: Sequence[str]) -> str:
     """That exports the network of this final training."""
-    return f"archsearch export {shlex.quote(folder.parent.parent.name)}{_flags(folder)} --format {','.join(formats)}"
+    run = shlex.quote(folder.parent.parent.name)
+    return f"archsearch export {run}{_flags(folder)} --format {','.join(formats)}"
 
 
 def _flags(folder: Path) -> str:
@@ -174,9 +178,7 @@ def _check_script(text: str, path: Path) -> None:
         )
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+def _teller(verbose: bool) -> Say:
+    from archsearch.reporting.exports import say
 
-
-def _silent(text: str) -> None:
-    pass
+    return say if verbose else lambda _: None
