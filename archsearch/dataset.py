@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
-from archsearch.readers.memory_map import read_array, save_rows, temporary_folder
+from archsearch.readers.memory_map import (
+    copy_rows,
+    read_array,
+    save_rows,
+    temporary_folder,
+    write_array,
+)
 from archsearch.readers.opening import facts, name_of, open_source
 from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks
 from archsearch.readers.stratified import stratified_part, stratified_sample
@@ -53,8 +60,6 @@ class Splits:
     """Whether there is a test part; if not, `read_test` refuses."""
     read_test: Callable[[], Images]
     """Reads the test part when called. A search never calls it."""
-    read_both: Callable[[], Images]
-    """Training and validation part together, when called."""
 
     @property
     def image_shape(self) -> Shape:
@@ -64,9 +69,27 @@ class Splits:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def read_both(self) -> Images:
+        """The training part, then the validation part; of memory maps another one, in a temporary folder.
+
+        Raises:
+            UserError: There is no room for it.
+        """
+        y = np.concatenate([self.train.y, self.validation.y])
+        if not isinstance(self.train.x, np.memmap):
+            return Images(np.concatenate([self.train.x, self.validation.x]), y)
+        target = temporary_folder() / f"both-{uuid.uuid4().hex}.npy"
+        write_array(target, (len(y), *self.image_shape), self._copy_both)
+        return Images(read_array(target), y)
+
+    def _copy_both(self, rows: NDArray[np.uint8]) -> None:
+        parts = (self.train.x, rows[: len(self.train)]), (self.validation.x, rows[len(self.train) :])
+        for x, target in parts:
+            copy_rows(x, np.arange(len(x)), target)
+
 
 PATCH_IMAGES = 2000
-"""Whose patches are looked at: some million of them."""
+"""Whose patches are looked at: two million at 32x32 pixels."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +128,23 @@ def image_statistics(images: Images) -> ImageStatistics:
 
 def _patch_covariance(images: Images) -> tuple[tuple[float, ...], ...]:
     """Of every 2x2 patch of up to `PATCH_IMAGES` images, spread evenly over all."""
-    chosen = np.linspace(0, len(images) - 1, min(PATCH_IMAGES, len(images))).astype(int)
-    x = images.x[chosen]
-    height, width = x.shape[1] - 1, x.shape[2] - 1
-    corners = [x[:, row : row + height, column : column + width] for row in (0, 1) for column in (0, 1)]
-    patches = np.concatenate(corners, axis=3).reshape(-1, 4 * x.shape[3]).astype(np.float64)
-    return tuple(tuple(row) for row in np.cov(patches, rowvar=False, bias=True).tolist())
+    size = 4 * images.x.shape[3]
+    total, products, count = np.zeros(size), np.zeros((size, size)), 0
+    # One image at a time: all patches as floating-point numbers are 32 times as large as the images.
+    for number in np.linspace(0, len(images) - 1, min(PATCH_IMAGES, len(images))).astype(int):
+        patches = _patches(images.x[number])
+        total += patches.sum(axis=0)
+        products += patches.T @ patches  # whole numbers, so exact
+        count += len(patches)
+    mean = total / count
+    return tuple(tuple(row) for row in (products / count - np.outer(mean, mean)).tolist())
+
+
+def _patches(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of one image (h, w, c), all of 2x2 pixels: ((h - 1) (w - 1), 4 c)."""
+    height, width, channels = image.shape
+    corners = [image[y : y + height - 1, x : x + width - 1] for y in (0, 1) for x in (0, 1)]
+    return np.concatenate(corners, axis=2).reshape(-1, 4 * channels).astype(np.float64)
 
 
 def load(
@@ -152,16 +186,7 @@ def load(
         content_hash=content_hash,
         has_test=source.has_test,
         read_test=source.read_test,
-        read_both=lambda: _both(source),
     )
-
-
-def _both(source: Source) -> Images:
-    """Without a copy where the validation part was split off the training part."""
-    if source.validation is None:
-        return source.train
-    train, validation = source.train, source.validation
-    return Images(np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
 
 
 def subset(images: Images, num_images: int, seed: int, *, cache: Path | None = None) -> Images:

@@ -63,22 +63,29 @@ class Evaluation:
 
 
 def views(flip: bool) -> tuple[View, ...]:
-    """Those that are averaged: as it is, moved by a pixel both ways, and where valid each mirrored too."""
+    """Those that are averaged: plain, moved by a pixel both ways, and each mirrored too where valid."""
     sides = (False, True) if flip else (False,)
     return tuple(View(mirrored, shift) for mirrored in sides for shift in SHIFTS)
 
 
-def describe_views(flip: bool) -> str:
+def describe_views(seen: Sequence[View]) -> str:
     """For a person: what was averaged."""
-    mirrored = ", each mirrored too" if flip else ""
-    return f"{len(views(flip))} views: as it is and moved by one pixel both ways{mirrored}"
+    mirrored = ", each mirrored too" if any(view.mirrored for view in seen) else ""
+    return f"{len(seen)} views: plain and moved by one pixel both ways{mirrored}"
 
 
-def evaluate(model: keras.Model, images: Images, seen: Sequence[View] = (PLAIN,)) -> Evaluation:
-    """The probabilities averaged over the views; by default of the images as they are."""
-    num_classes = model.output_shape[-1]
-    each = [
-        model.predict(validation_batches(images, num_classes=num_classes, view=view), verbose=0)
-        for view in seen
-    ]
-    return Evaluation(true=images.y, probabilities=np.mean(each, axis=0))
+def evaluate(model: keras.Model, images: Images, view: View = PLAIN) -> Evaluation:
+    """One pass over the images, without augmentation.
+
+    Args:
+        model: Gives class probabilities.
+        images: Their labels are what it is judged by.
+        view: In which each image is seen.
+    """
+    batches = validation_batches(images, num_classes=model.output_shape[-1], view=view)
+    return Evaluation(true=images.y, probabilities=model.predict(batches, verbose=0))
+
+
+def averaged(each: Sequence[Evaluation]) -> Evaluation:
+    """The probabilities of several views of the same images, averaged."""
+    return Evaluation(each[0].true, np.mean([one.probabilities for one in each], axis=0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from archsearch.evaluation import Evaluation
-    from archsearch.training import TrialTask
+    from archsearch.final_task import FinalTask
 
 Epoch = dict[str, float]
 
@@ -51,13 +53,16 @@ NUM_SAMPLES = 32
 class Trained:
     """A final training that is over."""
 
-    task: TrialTask
+    final: FinalTask
     record: TrialRecord | None
     """The trial whose network it is; `None` for the documented one."""
     splits: Splits
     model: keras.Model
     history: list[Epoch]
-    seconds: float
+    earlier_seconds: float
+    """Wall-clock that earlier processes spent on it."""
+    start: float
+    """When this process began, as `time.time()`."""
     search_seconds: float | None
 
 
@@ -71,14 +76,21 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
     Returns:
         What result.json holds.
     """
-    from archsearch.evaluation import evaluate
+    from archsearch.evaluation import averaged, describe_views, evaluate
 
-    splits, model = trained.splits, trained.model
+    splits, model, final = trained.splits, trained.model, trained.final
+    train = final.task.dataset.train
     save_model(model, target / "model.keras", splits.class_names)
     write_json(target / "history.json", {"epochs": trained.history})
-    training = evaluate(model, splits.train)
+    training = evaluate(model, train)
     test_images = splits.read_test()
-    test = evaluate(model, test_images)
+    each = [evaluate(model, test_images, view) for view in final.views]
+    test, seen = each[0], averaged(each)
+    averages = {
+        "tta_views": describe_views(final.views),
+        "test_loss_tta": seen.loss,
+        "test_accuracy_tta": seen.accuracy,
+    }
     pictures = _pictures(trained.history, test, test_images.x, splits.class_names)
     with TrialEvents(target, resume=True) as events:
         for name, figure in pictures.items():
@@ -88,16 +100,17 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         **_network(trained),
         "dataset": describe_dataset(splits, image_statistics(splits.train)),
         "num_test": len(test_images),
-        "num_test_in_training": num_identical(test_images, splits.train),
+        "num_test_in_training": num_identical(test_images, train),
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
+        **(averages if final.options.tta else {}),
         "train_loss": training.loss,
         "train_accuracy": training.accuracy,
         "accuracy_gap": training.accuracy - test.accuracy,
         "per_class": test.per_class(splits.class_names),
-        "epochs": trained.task.epochs,
-        "seed": trained.task.seed,
-        "seconds": trained.seconds,
+        "num_train": len(train),
+        **dataclasses.asdict(final.options),
+        "seconds": trained.earlier_seconds + time.time() - trained.start,
         "search_seconds": trained.search_seconds,
         "published": PUBLISHED if _is_cifar10(splits) else None,
         "machine": runtime.machine(),
@@ -110,16 +123,16 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
 def _network(trained: Trained) -> dict[str, Any]:
     from archsearch.training import recipe_of
 
-    values = trained.task.values
-    measured = measure(trained.task.hypermodel, values)
+    task = trained.final.task
+    measured = measure(task.hypermodel, task.values)
     return {
-        "what": trained.task.trial_id,
+        "what": task.trial_id,
         "trial_id": trained.record.trial_id if trained.record else None,
-        "hyperparameters": dict(values),
+        "hyperparameters": dict(task.values),
         "architecture": measured.architecture.to_dict() if measured.architecture else None,
         "params": trained.model.count_params(),
         "macs": measured.macs,
-        "recipe": recipe_of(trained.task.hypermodel, flip=trained.splits.flip).to_dict(),
+        "recipe": recipe_of(task.hypermodel, flip=trained.splits.flip).to_dict(),
     }
 
 
@@ -157,13 +170,22 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         f"test accuracy {result['test_accuracy']:.4f}, loss {result['test_loss']:.4f} "
         f"on {result['num_test']} images"
     )
+    if "test_accuracy_tta" in result:
+        yield (
+            f"  with test-time augmentation {result['test_accuracy_tta']:.4f}, loss "
+            f"{result['test_loss_tta']:.4f} ({result['tta_views']})"
+        )
     yield (
         f"training accuracy {result['train_accuracy']:.4f}, loss {result['train_loss']:.4f}; "
         f"gap {100 * result['accuracy_gap']:.1f} points"
     )
     if result["macs"] is not None:
         yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs"
-    yield f"{result['epochs']} epochs in {result['seconds'] / 60:.1f} min"
+    all_data = ", validation part included" if result["all_data"] else ""
+    yield (
+        f"{result['epochs']} epochs on {result['num_train']:,} images{all_data}, "
+        f"in {result['seconds'] / 60:.1f} min"
+    )
     if result["num_test_in_training"]:
         yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
     published = result["published"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from archsearch.errors import UserError, writing
 from archsearch.exporting.export import take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
+from archsearch.final_task import DEFAULT_EPOCHS, FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
@@ -24,16 +26,14 @@ from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked, read_json, write_json
-from archsearch.settings import check_seed
+from archsearch.settings import check_precision, check_seconds, check_seed
 from archsearch.trials import TrialRecord
+from archsearch.typed import from_plain
 from space.recipe import DOCUMENTED, RECIPES, Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from archsearch.training import TrialTask
-
-DEFAULT_EPOCHS = 50
 
 BEGUN = "begun.json"
 """In the folder of a training that is not complete: what it depends on."""
@@ -48,11 +48,16 @@ class FinalTraining:
         data: Instead of what the run was searched on; needed where that were arrays.
         folder: Of the run. With "documented" it need not hold a search; one that is there lends its images,
             validation split and seed, unless `data` is given.
-        epochs: Of one complete schedule; `None`: those of an interrupted training that goes on, or 50.
+        epochs: Of one complete schedule; `None`: as many as the time admits, or 50 without a time.
+        max_seconds: Wall-clock of all of it; `None`: what the search of the run aimed at, unless epochs are
+            given.
+        all_data: Whether the validation part is trained on too; there is no validation then.
+        tta: Whether it is also tested with the probabilities of several views averaged.
+        precision: One of `runtime.PRECISIONS`; `None`: as in the search.
         recipe: Name; `None`: the run's, or the documented one for "documented".
         seed: `None`: that of an interrupted training, the run's, or 0.
         overwrite: Whether an earlier final training of the same network is replaced, or an interrupted one
-            started over.
+            started over. One that goes on takes what is not given from what it was begun with.
         hypermodel: Needed where the run searched another space than the built-in one.
         verbose: Whether progress is shown on stderr.
         export: Formats to export the network in, as in `archsearch.exporting.formats`.
@@ -62,6 +67,10 @@ class FinalTraining:
     data: Any
     folder: RunFolder
     epochs: int | None = None
+    max_seconds: float | None = None
+    all_data: bool | None = None
+    tta: bool | None = None
+    precision: str | None = None
     recipe: str | None = None
     seed: int | None = None
     overwrite: bool = False
@@ -71,11 +80,8 @@ class FinalTraining:
 
     def execute(self) -> dict[str, Any]:
         """Trains, tests, writes; returns what result.json holds."""
-        if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"--epochs must be at least 1, got {self.epochs}.")
-        if self.recipe is not None and self.recipe not in RECIPES:
-            raise UserError(f"--recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}.")
-        check_seed(self.seed)
+        start = time.time()
+        self._check()
         require(self.export)
         run = self._run()
         record = None if run is None or self.what == "documented" else self._record(run)
@@ -85,20 +91,34 @@ class FinalTraining:
             splits = self._load(run)
             if not splits.has_test:
                 raise UserError(f"{splits.name} has no test part, on which a final training ends.")
-            runtime.import_tensorflow()
-            hypermodel = self._hypermodel(run, splits)
             # An earlier result stays until this one is complete.
             unfinished = _unfinished(target)
-            task = self._task(hypermodel, run, record, splits, unfinished)
+            begun = None if self.overwrite else _begun(unfinished)
+            options = self._options(run, begun)
+            final = self._task(self._hypermodel(run, splits), run, record, splits, options)
+            final = self._begin(final, begun, splits, unfinished, start)
             if (unfinished / RESULT).exists():  # the process was killed before it stood in its place
                 result = read_json(unfinished / RESULT)
             else:
-                result = leave(self._train(task, run, record, splits, unfinished), unfinished)
+                result = leave(self._train(final, run, record, splits, unfinished, start), unfinished)
             _put_in_place(unfinished, target)
             take_away(target, self.export, splits, verbose=self.verbose)
             if run is not None:
                 refresh_report(self.folder)
             return result
+
+    def _check(self) -> None:
+        """Refuses what makes no sense before anything is read."""
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"--epochs must be at least 1, got {self.epochs}.")
+        if self.epochs is not None and self.max_seconds is not None:
+            raise UserError("--epochs and --max-time exclude each other: the time says how many epochs.")
+        if self.recipe is not None and self.recipe not in RECIPES:
+            raise UserError(f"--recipe must be one of {', '.join(RECIPES)}; got {self.recipe!r}.")
+        check_seed(self.seed)
+        check_seconds("--max-time", self.max_seconds)
+        if self.precision is not None:
+            check_precision(self.precision)
 
     # Before.
 
@@ -173,33 +193,68 @@ class FinalTraining:
 
     # The training.
 
-    def _task(
-        self, hypermodel: Any, run: Run | None, record: TrialRecord | None, splits: Splits, folder: Path
-    ) -> TrialTask:
-        """What is trained, with what an interrupted training left where nothing else is given.
+    def _options(self, run: Run | None, begun: Mapping[str, Any] | None) -> Options:
+        """What is given, else what an interrupted training was begun with, else what the run says."""
+        aimed = run is not None and self.what != "documented" and self.epochs is None
+        usual = {
+            "epochs": DEFAULT_EPOCHS,
+            "steps_per_epoch": None,
+            "seed": self._seed(run),
+            "max_seconds": run.settings.final_seconds if run is not None and aimed else None,
+            "all_data": False,
+            "tta": False,
+            "precision": run.settings.precision if run is not None else "auto",
+        }
+        earlier = {name: (begun or usual)[name] for name in usual}
+        names = ("epochs", "seed", "max_seconds", "all_data", "tta")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        precision = runtime.set_precision(self.precision or earlier["precision"])
+        return Options(**{**earlier, **given, "precision": precision})
 
-        Raises:
-            UserError: An interrupted training was another one.
-        """
+    def _task(
+        self,
+        hypermodel: Any,
+        run: Run | None,
+        record: TrialRecord | None,
+        splits: Splits,
+        options: Options,
+    ) -> FinalTask:
         from archsearch.training import TrainingData, TrialTask
 
-        begun = None if self.overwrite else _begun(folder)
-        if begun is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        earlier = begun or {"epochs": DEFAULT_EPOCHS, "seed": self._seed(run)}
+        final_macs = run.plan.final_macs if run is not None and record is not None else None
+        values = record.hyperparameters if record is not None else {}
+        train = splits.read_both() if options.all_data else splits.train
+        validation = None if options.all_data else splits.validation
         task = TrialTask(
             trial_id=self.what,
-            values=record.hyperparameters if record else {},
+            values=widened(hypermodel, values, final_macs),
             hypermodel=hypermodel,
-            dataset=TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip),
-            epochs=self.epochs or earlier["epochs"],
-            seed=earlier["seed"] if self.seed is None else self.seed,
-            resume_folder=folder / RESUME,
+            dataset=TrainingData(train, validation, splits.num_classes, splits.flip),
+            epochs=options.epochs,
+            seed=options.seed,
         )
+        return FinalTask(task, options, on_time=None, notes=())
+
+    def _begin(
+        self,
+        final: FinalTask,
+        begun: Mapping[str, Any] | None,
+        splits: Splits,
+        folder: Path,
+        start: float,
+    ) -> FinalTask:
+        """Notes what it is in the folder, to be continued, or finds that an interrupted one was the same.
+
+        Raises:
+            UserError: It was another one.
+        """
+        if begun is None:
+            final = fitted(final, start=start)
         description = {
-            "hypermodel": hypermodel_name(hypermodel),
+            **dataclasses.asdict(final.options),
+            "hypermodel": hypermodel_name(final.task.hypermodel),
             "images": splits.content_hash,
-            **task.identity,
+            **final.task.identity,
         }
         changes = [] if begun is None else list(differences("", begun, description))
         if changes:
@@ -207,20 +262,32 @@ class FinalTraining:
                 f"An interrupted final training in {folder} was another one ({'; '.join(changes)}). "
                 "Give the same to continue it, or --overwrite to start over."
             )
+        if begun is None:
+            shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / BEGUN, description)
-        return task
+        task = dataclasses.replace(final.task, resume_folder=folder / RESUME)
+        return kept_on_time(dataclasses.replace(final, task=task), start=start)
 
     def _train(
-        self, task: TrialTask, run: Run | None, record: TrialRecord | None, splits: Splits, target: Path
+        self,
+        final: FinalTask,
+        run: Run | None,
+        record: TrialRecord | None,
+        splits: Splits,
+        target: Path,
+        start: float,
     ) -> Trained:
         from archsearch.training import Training
         from archsearch.watch import Diverged
 
         history: list[Epoch] = []
-        start = time.perf_counter()
+        task = final.task
         with ExitStack() as stack:
             events = stack.enter_context(TrialEvents(target))
             progress = stack.enter_context(TrainingProgress("final training")) if self.verbose else None
+            if progress is not None:
+                for note in final.notes:
+                    progress.note(note)
 
             def on_epoch(epoch: int, values: Epoch) -> None:
                 history.append(values)
@@ -228,19 +295,20 @@ class FinalTraining:
                 if progress is not None:
                     progress.epoch(epoch + 1, task.epochs, values)
 
-            training = Training(task, on_epoch)
+            training = Training(task, on_epoch, final.on_time)
             try:
                 model = training.run()
             except Diverged as error:
                 shutil.rmtree(target, ignore_errors=True)  # to go on from there would end the same way
                 raise UserError(f"The final training failed: {error}.") from error
         return Trained(
-            task=task,
+            final=final,
             record=record,
             splits=splits,
             model=model,
             history=history,
-            seconds=training.earlier_seconds + time.perf_counter() - start,
+            earlier_seconds=training.earlier_seconds,
+            start=start,
             search_seconds=run.seconds if run else None,
         )
 
@@ -260,8 +328,10 @@ def _begun(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     begun = read_json(path, remedy="Start over with --overwrite.")
-    if not all(isinstance(begun.get(name), int) for name in ("epochs", "seed")):
-        raise UserError(f"{path} is not one of our files. Start over with --overwrite.")
+    try:
+        from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not one of our files ({error}). Start over with --overwrite.") from error
     return begun
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
@@ -82,6 +83,16 @@ class Population:
             promoted_macs=sum(larger) / len(larger),
         )
 
+    @property
+    def counted(self) -> bool:
+        """Whether these are macs, not the 1 that stands for what nobody can know."""
+        return self.macs != (1,)
+
+    @property
+    def tightest(self) -> int:
+        """A limit on macs that one network in a hundred meets: under it, draws hardly find any."""
+        return self.macs[len(self.macs) // 100]
+
     def limits(self, largest: int | None) -> Iterator[int | None]:
         """Limits on macs worth trying, the loosest first: `None` or the one given, then ever smaller."""
         yield largest
@@ -115,7 +126,7 @@ def family_population(image_shape: ImageShape, num_classes: int, *, settings: Se
     if not admitted:
         raise UserError(_nothing_fits(corners, image_shape, num_classes))
 
-    baselines = [(width, DOCUMENTED.narrowed(width)) for width in WIDTHS]
+    baselines = [(width, DOCUMENTED.scaled(width)) for width in WIDTHS]
     narrowest = baselines[-1][1]
     if not within(narrowest, settings.max_macs):
         raise UserError(
@@ -135,7 +146,7 @@ def _corners(settings: SearchSettings) -> list[Architecture]:
     rng = random.Random(0)
 
     class Ends(RandomDraw):
-        def Choice(self, name: str, values: Sequence[int], default: int | None = None) -> int:
+        def Choice(self, name: str, values: Sequence[Any], default: Any = None) -> Any:
             return rng.choice((values[0], values[-1]))
 
     return [sample(Ends(rng), RECIPES[settings.recipe])[0] for _ in range(POPULATION)]
@@ -152,8 +163,7 @@ def _nothing_fits(drawn: Sequence[Architecture], image_shape: ImageShape, num_cl
 
 
 def _size(architecture: Architecture, image_shape: ImageShape, num_classes: int) -> str:
-    macs = architecture.macs(image_shape)
-    return f"{macs / 1e6:.2f} M macs and {architecture.params(image_shape, num_classes) / 1e6:.2f} M weights"
+    return f"{architecture.macs(image_shape):,} macs and {architecture.params(image_shape, num_classes):,} weights"
 
 
 def fit(
@@ -185,12 +195,9 @@ def fit(
         raise UserError(
             f"--images-per-epoch {settings.images_per_epoch} is more than the {num_train} training images."
         )
-    final_macs = None
-    if settings.final_seconds is not None:
-        batch_size = RECIPES[settings.recipe].batch_size
-        work = Work.final(num_train=num_train, num_validation=num_validation, batch_size=batch_size)
-        final_macs = int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
-        limits = (settings.max_macs, max(final_macs, population.macs[0]))
+    final_macs = _final_macs(settings, population, num_train, num_validation, speed)
+    if final_macs is not None:
+        limits = (settings.max_macs, max(final_macs, population.tightest))
         settings = dataclasses.replace(settings, max_macs=min(each for each in limits if each is not None))
     choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds, final_macs)
     if settings.max_seconds is None:
@@ -199,6 +206,17 @@ def fit(
     # One confirmed network says more than two networks twice as large that are not.
     few = min(settings.confirm, 1)
     return choice.filled(choice.best(confirm=few) or choice.best(confirm=0) or choice.smallest())
+
+
+def _final_macs(
+    settings: SearchSettings, population: Population, num_train: int, num_validation: int, speed: Speed
+) -> int | None:
+    """Of the largest network for whose final training its time is enough; `None` without such a time."""
+    if settings.final_seconds is None or not population.counted:
+        return None
+    batch_size = RECIPES[settings.recipe].batch_size
+    work = Work.final(num_train=num_train, num_validation=num_validation, batch_size=batch_size)
+    return int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
 
 
 @dataclass(frozen=True)

@@ -103,17 +103,24 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
         metavar="DATA",
         help="with --documented: a name, .npz, archive or folder (the run's, or cifar10)",
     )
-    add("--epochs", type=_whole(1), metavar="N", help="of one complete training (50)")
-    add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
-    add(
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs", type=_whole(1), metavar="N", help="of one complete training (50 without a time)"
+    )
+    length.add_argument(
         "--max-time",
         type=_checked(parse_time),
         metavar="T",
         dest="max_seconds",
         help="as many epochs as fit into this wall-clock (the run's --final-time)",
     )
-    add("--tta", action="store_true", help="test also with the predictions of several views averaged")
-    add("--all-data", action="store_true", help="train on the validation part too")
+    add("--recipe", choices=("modern", "documented"), help="(the run's; documented with --documented)")
+    # None where not given, which is not the same as no: an interrupted training goes on as it was begun.
+    for flag, what in (
+        ("--tta", "test also with the predictions of several views averaged"),
+        ("--all-data", "train on the validation part too"),
+    ):
+        add(flag, action="store_true", default=None, help=what)
     _add_formats(parser, "--export")
     _add_precision(parser)
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ MEMBER = "class_names.json"
 
 
 def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
-    """Writes the file whole or not at all.
+    """Writes the file whole or not at all: layers and weights, without optimiser and loss.
 
     Raises:
         StorageError: It cannot be written.
@@ -30,13 +30,28 @@ def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> No
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            model.save(temporary)
+            with _only_the_network(model):
+                model.save(temporary)
             with zipfile.ZipFile(temporary, "a") as file:
                 file.writestr(MEMBER, json.dumps(list(class_names)))
             temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # what made the writing fail may forbid this too
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _only_the_network(model: keras.Model) -> Iterator[None]:
+    """Inside, the model has no optimiser: whose class may be ours, and whose state is as large as the weights.
+
+    Keras looks for the class when it loads the file, and fails where it cannot be imported.
+    """
+    optimizer, compiled = model.optimizer, model.compiled
+    model.optimizer, model.compiled = None, False
+    try:
+        yield
+    finally:
+        model.optimizer, model.compiled = optimizer, compiled
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

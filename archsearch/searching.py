@@ -189,6 +189,8 @@ class Search:
     def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
         from archsearch.speed import measure_speed
 
+        if problem.measure({}).macs is None:  # then no network can be widened to a time
+            settings = dataclasses.replace(settings, final_seconds=None)
         speed = estimate_speed()
         if self.run_trial is None:
             values, macs = problem.measured_network(settings)

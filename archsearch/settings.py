@@ -84,7 +84,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
-        _one_of("--precision", self.precision, PRECISIONS)
+        check_precision(self.precision)
         _one_of("the objective", self.objective, OBJECTIVES)
         _at_least("--seed", self.seed, 0)
         check_seed(self.seed)
@@ -127,6 +127,15 @@ def check_seed(seed: int | None) -> None:
     _at_least("--seed", seed, 0)
     if seed >= 2**32:
         raise UserError(f"--seed must be below {2**32}, got {seed}.")
+
+
+def check_precision(precision: str) -> None:
+    """Refuses what is no precision.
+
+    Raises:
+        UserError: It is none of `runtime.PRECISIONS`.
+    """
+    _one_of("--precision", precision, PRECISIONS)
 
 
 def check_seconds(flag: str, seconds: float | None) -> None:

@@ -42,7 +42,13 @@ class Work:
         return max(1, self.num_train // self.batch_size)
 
     def epoch(self, steps: int) -> int:
+        """Of an epoch of so many steps, its validation included."""
         return 3 * steps * self.batch_size + self.num_validation
+
+    def seconds(self, length: Length, *, macs: float, speed: Speed) -> float:
+        """Expected wall-clock of a training of this length, with its evaluation."""
+        passes = length.epochs * self.epoch(length.steps_per_epoch) + self.num_evaluated
+        return passes * macs / speed.macs_per_second + speed.overhead_seconds
 
     def macs_for(self, epochs: int, seconds: float, speed: Speed) -> float:
         """Of a network that is trained for so many full epochs, and evaluated, in this time."""

@@ -54,7 +54,7 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     images = Images(rng.integers(0, 256, (6400, *IMAGE_SHAPE), dtype=np.uint8), rng.integers(0, 10, 6400))
-    macs = DOCUMENTED.narrowed(WIDTH).macs(IMAGE_SHAPE)
+    macs = DOCUMENTED.scaled(WIDTH).macs(IMAGE_SHAPE)
     data = TrainingData(images, images, 10, flip=True)
     speed = measure_speed(VGGHyperModel(IMAGE_SHAPE, 10), {"width": WIDTH}, macs=macs, data=data)
     result = {"machine": runtime.machine(), "versions": runtime.versions(), "macs": macs, "share": {}}

@@ -16,7 +16,6 @@ MIN_IMAGE_SIDE = 8
 KERNEL_WEIGHTS = 3 * 3
 BATCH_NORM_WEIGHTS = 4  # scale, offset, moving mean, moving variance; per channel
 
-
 HEADS = ("flatten", "global_pool", "linear")
 """What follows the last block: flatten, dense and dropout; global pooling, dense and dropout; global pooling
 straight to the output layer."""
@@ -25,7 +24,7 @@ POOLS = ("last", "first")
 """The convolution of a block after which it is pooled; after the first, the others work on a quarter."""
 
 STEM_SIDE = 2
-"""Of the stem's kernel, without padding."""
+"""Pixels a side of the stem's kernel, which has no padding: its result is one pixel smaller."""
 
 
 class Layer(NamedTuple):
@@ -53,8 +52,9 @@ class Architecture:
     filters: tuple[int, ...] = (64, 128, 256, 512, 512)
     """Channels of every convolution of each block."""
     hidden_units: int = 512
-    """0 with the head "linear"."""
+    """Of the hidden dense layer; 0 with the head "linear", which has none."""
     dropout: float = 0.5
+    """Share of the hidden units that is left out in training."""
     leaky_relu_slope: float = 0.3
     pool: str = "last"
     """One of `POOLS`."""
@@ -73,15 +73,27 @@ class Architecture:
                 f"`convs` and `filters` must name the same blocks, at least one; "
                 f"got {self.convs} and {self.filters}."
             )
-        if self.pool not in POOLS or self.head not in HEADS:
-            raise ValueError(f"`pool` must be one of {POOLS} and `head` one of {HEADS}, got {self}.")
-        if min(*self.convs, *self.filters) < 1 or (self.hidden_units < 1) != (self.head == "linear"):
-            raise ValueError(f"Every size must be at least 1, and `hidden_units` 0 without any; got {self}.")
+        if self.pool not in POOLS:
+            raise ValueError(f"`pool` must be one of {', '.join(POOLS)}, got {self.pool!r}.")
+        if self.head not in HEADS:
+            raise ValueError(f"`head` must be one of {', '.join(HEADS)}, got {self.head!r}.")
+        if self.head == "linear" and self.hidden_units != 0:
+            raise ValueError(f"`hidden_units` must be 0 with a linear head, got {self.hidden_units}.")
+        sizes = (*self.convs, *self.filters, *(() if self.head == "linear" else (self.hidden_units,)))
+        if min(sizes) < 1:
+            raise ValueError(f"Every size must be at least 1, got {self.to_dict()}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}.")
 
     def stem_filters(self, channels: int) -> int:
-        """Of the whitening convolution: each direction of the patches and its opposite; 0 without it."""
+        """Of the whitening convolution: two for each value of a 2x2 patch, a direction and its opposite.
+
+        Args:
+            channels: Of the images.
+
+        Returns:
+            0 without a fast start.
+        """
         return 2 * STEM_SIDE**2 * channels if self.fast_start else 0
 
     def layers(self, image_shape: ImageShape) -> Iterator[Layer]:
@@ -104,7 +116,7 @@ class Architecture:
                     height, width = height // 2, width // 2
 
     def features(self, image_shape: ImageShape) -> int:
-        """That the head takes."""
+        """Numbers that the head takes of each image: after flattening or global pooling."""
         last = list(self.layers(image_shape))[-1]
         if self.head != "flatten":
             return last.filters
@@ -121,7 +133,8 @@ class Architecture:
             image_shape: Height, width, channels of the input.
         """
         height, width, channels = image_shape
-        stem = (height - 1) * (width - 1) * STEM_SIDE**2 * channels * self.stem_filters(channels)
+        places = (height - STEM_SIDE + 1) * (width - STEM_SIDE + 1)
+        stem = places * STEM_SIDE**2 * channels * self.stem_filters(channels)
         convolutions = sum(
             layer.height * layer.width * KERNEL_WEIGHTS * layer.channels * layer.filters
             for layer in self.layers(image_shape)
@@ -145,14 +158,14 @@ class Architecture:
         hidden = (features + per_channel) * self.hidden_units
         return stem + convolutions + hidden + ((self.hidden_units or features) + 1) * num_classes
 
-    def narrowed(self, width: float) -> Architecture:
+    def scaled(self, width: float) -> Architecture:
         """The same structure with every filter count and the hidden units times `width`.
 
-        Rounded to multiples of 8, at least 8, because convolutions of other widths waste vector
-        lanes; 1.0 changes nothing.
+        Rounded to multiples of 16, under 32 of 8, at least 8: convolutions of other widths waste vector
+        lanes. 1.0 changes nothing.
 
         Args:
-            width: Above 0.
+            width: Above 0; above 1 the network gets wider.
         """
         if width == 1.0:
             return self
@@ -189,7 +202,8 @@ class Architecture:
 
 
 def _rounded(channels: float) -> int:
-    return max(8, 8 * round(channels / 8))
+    step = 16 if channels >= 32 else 8
+    return max(8, step * round(channels / step))
 
 
 DOCUMENTED = Architecture()

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from space.architecture import ImageShape
 
 
+MIRROR_STREAM = 2**32 - 1
+"""Tells the draws of mirrored images from those of order and shifts, which are seeded by (seed, epoch): no
+epoch has this number. NumPy takes (seed, 1) and (seed, 1, 0) for the same seed."""
+
+
 def draw_transforms(
     recipe: Recipe,
     *,
@@ -51,17 +56,23 @@ def draw_transforms(
 
 
 def draw_mirrored(recipe: Recipe, *, num_images: int, seed: int, epoch: int) -> NDArray[np.bool_]:
-    """Which images are mirrored in an epoch, by their number in the training part, (num_images,)."""
+    """Which images are mirrored in an epoch.
+
+    Args:
+        recipe: Its `flip` and `alternating` are used.
+        num_images: Of the training part.
+        seed: Of the training.
+        epoch: From 0.
+
+    Returns:
+        By the number of the image in the training part, (num_images,).
+    """
     if not recipe.flip:
         return np.zeros(num_images, bool)
     if recipe.alternating:
         first = np.random.default_rng((seed, MIRROR_STREAM)).random(num_images) < 0.5
         return first ^ bool(epoch % 2)
     return np.random.default_rng((seed, MIRROR_STREAM, epoch)).random(num_images) < 0.5
-
-
-MIRROR_STREAM = 1
-"""Apart from the draws of order and shifts, which are seeded by (seed, epoch)."""
 
 
 def _shifts(recipe: Recipe, side: int, num_images: int, rng: np.random.Generator) -> Any:

@@ -15,7 +15,6 @@ from space.architecture import STEM_SIDE
 SMALLEST_VARIANCE = 5e-4
 """Added to that of each direction of the patches, whose pixels have variance 1: flat directions are noise."""
 
-
 LINEAR_SCALE = 1 / 9
 """Of the features that go straight to the output layer: maxima over an image are large."""
 
@@ -102,4 +101,7 @@ def head(x: Any, *, kind: str, units: int, dropout: float, num_classes: int, act
 
 def normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> keras.layers.Layer:
     """Raw 0..255 pixels to channels of mean 0 and deviation 1; constants, no weights."""
-    return layers.Normalization(axis=-1, mean=list(mean), variance=[value**2 for value in std])
+    # float32 under any precision policy: bfloat16 would move the mean by up to a quarter grey value.
+    return layers.Normalization(
+        axis=-1, mean=list(mean), variance=[value**2 for value in std], dtype="float32"
+    )

@@ -13,17 +13,32 @@ class NesterovSGD(keras.optimizers.SGD):
     Args:
         learning_rate: Peak.
         momentum: In [0, 1).
-        weight_decay: Times the rate, per step; kernels only.
+        weight_decay: Times the rate, per step.
         offset_rate: Times the rate, for the offsets.
+        options: As of `keras.optimizers.SGD`.
     """
 
     def __init__(
-        self, learning_rate: float, *, momentum: float, weight_decay: float, offset_rate: float = 1.0
+        self,
+        learning_rate: float,
+        *,
+        momentum: float,
+        weight_decay: float | None = None,
+        offset_rate: float = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, momentum=momentum, nesterov=True, weight_decay=weight_decay)
+        super().__init__(
+            learning_rate, momentum=momentum, nesterov=True, weight_decay=weight_decay, **options
+        )
         self.offset_rate = offset_rate
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """As in Keras; the offsets, which it names `beta`, take longer steps."""
-        is_offset = variable.name.partition(":")[0].endswith("beta")
-        super().update_step(gradient, variable, learning_rate * (self.offset_rate if is_offset else 1.0))
+        factor = self.offset_rate if variable.name == "beta" else 1.0
+        super().update_step(gradient, variable, learning_rate * factor)
+
+    def get_config(self) -> dict[str, Any]:
+        """From which `from_config` makes the same one."""
+        config: dict[str, Any] = super().get_config() | {"offset_rate": self.offset_rate}
+        del config["nesterov"]  # always
+        return config

@@ -29,7 +29,7 @@ class Recipe:
     weight_decay: float = 0.0
     """Decoupled, times the rate, per step; kernels only. 0 with "adam"."""
     momentum: float = 0.9
-    """Of "sgd"."""
+    """Of "sgd", in [0, 1)."""
     label_smoothing: float = 0.0
     batch_size: int = 128
     """Images per gradient step."""
@@ -51,7 +51,9 @@ class Recipe:
         if self.decay not in DECAYS:
             raise ValueError(f"`decay` must be one of {', '.join(DECAYS)}, got {self.decay!r}.")
         if self.optimizer == "adam" and self.weight_decay:
-            raise ValueError("`weight_decay` needs the optimizer adamw.")
+            raise ValueError("`weight_decay` needs the optimizer adamw or sgd.")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"`momentum` must be in [0, 1), got {self.momentum}.")
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be above 0, got {self.learning_rate}.")
 

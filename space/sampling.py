@@ -90,7 +90,7 @@ def sample(hp: HyperParameters, base: Recipe) -> tuple[Architecture, Recipe]:
         changes["weight_decay"] = _around(hp, "weight_decay", base.weight_decay, WEIGHT_DECAY)
     # Never drawn: the baseline is narrowed by it where the documented width is out of reach.
     width = hp.Fixed("width", 1.0)
-    return architecture.narrowed(width), dataclasses.replace(base, **changes)
+    return architecture.scaled(width), dataclasses.replace(base, **changes)
 
 
 def _around(hp: HyperParameters, name: str, usual: float, factors: tuple[float, float]) -> float:

@@ -203,7 +203,8 @@ def test_the_images_of_an_interrupted_final_training_have_to_be_the_same(tmp_pat
     """Without a search, which would have refused them already."""
     begun = tmp_path / "default" / "final" / "documented.unfinished" / "begun.json"
     begun.parent.mkdir(parents=True)
-    begun.write_text(json.dumps({"images": "others", "epochs": 3, "seed": 0}))
+    options = {"epochs": 3, "steps_per_epoch": None, "seed": 0, "max_seconds": None, "precision": "float32"}
+    begun.write_text(json.dumps({"images": "others", "all_data": False, "tta": False, **options}))
     with pytest.raises(UserError, match=r"was another one \(images: stored others, now \w+; "):
         final_train(tmp_path)
 

@@ -591,8 +591,8 @@ def test_the_built_in_space_with_a_limit(tmp_path: Path) -> None:
     width = run.plan.baseline_width
     assert 0 < width < 1
     assert run.trials[0].hyperparameters["width"] == width
-    assert run.trials[0].macs == DOCUMENTED.narrowed(width).macs(SHAPE)
-    assert DOCUMENTED.narrowed(width + 1 / 64).macs(SHAPE) > 5_000_000
+    assert run.trials[0].macs == DOCUMENTED.scaled(width).macs(SHAPE)
+    assert DOCUMENTED.scaled(width + 1 / 64).macs(SHAPE) > 5_000_000
     assert {one.hyperparameters["width"] for one in run.trials[1:]} == {1.0}
     stored = settings(tmp_path / "run")
     assert stored["hypermodel"] == "space.hypermodel:VGGHyperModel"

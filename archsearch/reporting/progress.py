@@ -216,6 +216,10 @@ class TrainingProgress(_Display):
         self._epoch, self._epochs = 0, 0
         self._values = ""
 
+    def note(self, text: str) -> None:
+        """Shows a sentence that stays."""
+        self._line(_joined(self._title, text))
+
     def epoch(self, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
         """Shows one epoch, counted from 1, of which `seconds` tells how long it took."""
         self._epoch, self._epochs = epoch, epochs

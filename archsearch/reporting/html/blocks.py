@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,17 +102,29 @@ def _groups(
     network = Architecture.from_dict(architecture)
     yield _Group([_Layer("input", 0)], "input", _size_text(image_shape))
     # Of images of unknown size every pooling is taken to fit.
-    height, width, _ = shape = image_shape or (2 ** len(network.convs), 2 ** len(network.convs), 1)
-    for convs, filters, pooled in network.blocks(shape):
-        layers = [_Layer("conv", filters)] * convs + [_Layer("pool", 0)] * pooled
-        size = (height, width) if image_shape else None
+    side = 2 ** (len(network.convs) + 1)
+    shape = image_shape or (side, side, 1)
+    if network.fast_start:
+        filters = network.stem_filters(shape[2])
+        counted = f", {filters} filters" if image_shape else ""
+        yield _Group([_Layer("conv", filters)], f"whitening 2×2{counted}", "frozen")
+    every = network.layers(shape)
+    for convs, filters in zip(network.convs, network.filters, strict=True):
+        block = list(itertools.islice(every, convs))
+        layers = [
+            drawn
+            for layer in block
+            for drawn in (_Layer("conv", filters), *[_Layer("pool", 0)] * layer.pooled)
+        ]
+        size = (block[0].height, block[0].width) if image_shape else None
         yield _Group(layers, f"{convs} × conv 3×3, {filters} filters", _size_text(size))
-        height, width = (height // 2, width // 2) if pooled else (height, width)
-    units = network.hidden_units
-    dropout = f"dropout {network.dropout:.2f}, after flatten"
-    yield _Group([_Layer("dense", units)], f"dense, {units} units", dropout)
+    before = "flatten" if network.head == "flatten" else "global max-pooling"
+    if network.hidden_units:
+        dropout = f"dropout {network.dropout:.2f}, after {before}"
+        yield _Group([_Layer("dense", network.hidden_units)], f"dense, {network.hidden_units} units", dropout)
     classes = f"{num_classes} classes" if num_classes else "one unit a class"
-    slope = f"LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
+    straight = "" if network.hidden_units else f"after {before}; "
+    slope = f"{straight}LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
     yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", slope)
 
 

@@ -1,0 +1,141 @@
+"""What a final training trains: which network, on which images, for how long."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archsearch.batches import View
+from archsearch.evaluation import views
+from archsearch.measuring import measure
+from archsearch.plan import Speed, format_epochs, format_seconds
+from archsearch.time_fit import Length, OnTime, Work, fit_length
+
+if TYPE_CHECKING:
+    from archsearch.training import TrialTask
+
+DEFAULT_EPOCHS = 50
+
+WIDTH_STEP = 1 / 32
+"""In which a found network is widened; times 32 filters it is one."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of one final training; what is kept of an interrupted one, to go on as it was begun."""
+
+    epochs: int
+    """Of the whole schedule."""
+    steps_per_epoch: int | None
+    """As fitted to the time before it began; `None`: all whole batches."""
+    seed: int
+    max_seconds: float | None
+    """Wall-clock of all of it; `None`: the epochs say."""
+    all_data: bool
+    """Whether the validation part is trained on too."""
+    tta: bool
+    """Whether it is also tested with several views averaged."""
+    precision: str
+    """Keras's policy."""
+
+    @property
+    def num_views(self) -> int:
+        return len(views(flip=True)) if self.tta else 1
+
+
+@dataclass(frozen=True)
+class FinalTask:
+    """What is trained, and on time."""
+
+    task: TrialTask
+    options: Options
+    on_time: OnTime | None
+    notes: tuple[str, ...]
+    """For the person who waits: how long it will take."""
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """In which the test images are seen; the first is the plain one."""
+        return views(self.task.dataset.flip) if self.options.tta else (View(),)
+
+
+def widened(hypermodel: Any, values: Mapping[str, Any], final_macs: int | None) -> dict[str, Any]:
+    """The values of a network found, its `width` the largest that the macs admit; never a smaller one.
+
+    Args:
+        hypermodel: Of any family; one whose networks do not know their macs is not widened.
+        values: Of the network.
+        final_macs: `Plan.final_macs`; `None` changes nothing.
+    """
+    if final_macs is None or measure(hypermodel, values).macs is None:
+        return dict(values)
+
+    def macs(width: float) -> int:
+        return measure(hypermodel, {**values, "width": width}).macs or 0
+
+    width = values.get("width", 1.0)
+    while macs(width + WIDTH_STEP) <= final_macs:
+        width += WIDTH_STEP
+    return {**values, "width": width}
+
+
+def fitted(final: FinalTask, *, start: float) -> FinalTask:
+    """With as many epochs as fit into its time, if it has one: from the speed of this network, measured here.
+
+    Args:
+        final: What is trained.
+        start: When the process began with it, as `time.time()`.
+    """
+    options, task = final.options, final.task
+    if options.max_seconds is None:
+        return final
+    work = _work(options, task)
+    macs = measure(task.hypermodel, task.values).macs or 1
+    speed = _measured_speed(task, macs)
+    left = options.max_seconds - (time.time() - start)
+    length = fit_length(work, macs=macs, seconds=left, speed=speed)
+    return FinalTask(
+        dataclasses.replace(task, epochs=length.epochs),
+        dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
+        on_time=None,
+        notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds)),
+    )
+
+
+def kept_on_time(final: FinalTask, *, start: float) -> FinalTask:
+    """With epochs that change their length when the machine turns out slower or faster, if it has a time."""
+    options = final.options
+    if options.max_seconds is None or options.steps_per_epoch is None:
+        return final
+    length = Length(options.epochs, options.steps_per_epoch)
+    on_time = OnTime(_work(options, final.task), length, seconds=options.max_seconds, start=start)
+    return dataclasses.replace(final, on_time=on_time)
+
+
+def _work(options: Options, task: TrialTask) -> Work:
+    from archsearch.training import recipe_of
+
+    data = task.dataset
+    return Work.final(
+        num_train=len(data.train),
+        num_validation=len(data.validation or ()),
+        batch_size=recipe_of(task.hypermodel, flip=data.flip).batch_size,
+        num_views=options.num_views,
+    )
+
+
+def _measured_speed(task: TrialTask, macs: int) -> Speed:
+    from archsearch.speed import measure_speed
+
+    return measure_speed(task.hypermodel, task.values, macs=macs, data=task.dataset)
+
+
+def _length_notes(work: Work, length: Length, macs: int, speed: Speed, max_seconds: float) -> Iterator[str]:
+    images = length.steps_per_epoch * work.batch_size
+    yield f"{format_epochs(length.epochs)} of {images:,} images fit into {format_seconds(max_seconds)}"
+    if length.epochs < DEFAULT_EPOCHS:
+        whole = work.seconds(Length(DEFAULT_EPOCHS, work.full_steps), macs=macs, speed=speed)
+        yield f"{DEFAULT_EPOCHS} epochs of all images would take {format_seconds(whole)}"

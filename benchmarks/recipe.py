@@ -1,0 +1,201 @@
+"""What each element of the modern recipe is worth: one removed, or another put in its place, at a time.
+
+    python benchmarks/recipe.py                 # the cells that are missing, some 5 minutes each on 2 cores
+    python benchmarks/recipe.py --table         # what there is, as docs/recipe.md has it
+
+Every cell trains the same network for the same epochs on CIFAR-10's training part, and is judged on the
+validation part only; the test part is never read. One line of benchmarks/results/recipe.jsonl a run, so that
+a stopped benchmark goes on with the next cell. Needs CIFAR-10: downloaded, or given with --dataset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scipy.special import stdtrit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from archsearch import runtime
+from space.recipe import DOCUMENTED, MODERN
+
+RESULTS = Path(__file__).parent / "results" / "recipe.jsonl"
+EPOCHS = 6
+SEEDS = (0, 1)
+NETWORK: dict[str, Any] = {
+    "num_blocks": 3,
+    **{f"block_{block}/convs": 2 for block in range(3)},
+    "filters": 32,
+    "growth": 2.0,
+    "max_filters": 128,
+    "pool": "first",
+    "head": "linear",
+    "leaky_relu_slope": 0.1,
+    "fast_start": True,
+}
+"""20 M macs: what six epochs of 45,000 images train in five minutes on two cores."""
+
+
+class Cell(NamedTuple):
+    """One change of the recipe, or of how the network begins."""
+
+    title: str
+    recipe: Mapping[str, Any] = {}
+    values: Mapping[str, Any] = {}
+    averaged: bool = False
+
+
+CELLS = {
+    "full": Cell("the modern recipe, fast start"),
+    "adamw": Cell("AdamW 0.006", {"optimizer": "adamw", "learning_rate": 0.006, "weight_decay": 0.05}),
+    "averaged": Cell("weights averaged", averaged=True),
+    "no-fast-start": Cell("no fast start", values={"fast_start": False}),
+    "constant": Cell("constant rate", {"decay": "constant"}),
+    "no-warmup": Cell("no warm-up", {"warmup": 0.0}),
+    "rotation": Cell("rotation by 15 degrees", {"rotation_degrees": 15.0}),
+    "no-shift": Cell("no shift", {"shift": 0.0}),
+    "no-flip": Cell("no flip", {"flip": False, "alternating": False}),
+    "random-flip": Cell("flip drawn anew in each epoch", {"alternating": False}),
+    "no-smoothing": Cell("no label smoothing", {"label_smoothing": 0.0}),
+    "no-weight-decay": Cell("no weight decay", {"weight_decay": 0.0}),
+    "moving-statistics": Cell("batch-norm momentum 0.99", {"batch_norm_momentum": 0.99}),
+    "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
+    "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
+    "adam": Cell("Adam 0.003", {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0}),
+    "documented": Cell("the documented recipe", {**dataclasses.asdict(DOCUMENTED), "name": "documented"}),
+}
+"""By name; the first is what the others are compared with."""
+
+AVERAGE_MOMENTUM, AVERAGE_STEPS = 0.9, 5
+"""Of "averaged": the weights' moving mean, put in their place every few steps."""
+
+
+def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | None) -> dict[str, Any]:
+    """Trains one cell; what its line holds.
+
+    Raises:
+        RuntimeError: The training failed.
+    """
+    from archsearch.dataset import image_statistics, load, subset
+    from archsearch.training import TrainingData, TrialTask, run_trial
+    from archsearch.trials import Status
+    from space.hypermodel import VGGHyperModel
+
+    class Averaged(VGGHyperModel):
+        def build(self, hp: Any) -> Any:
+            model = super().build(hp)
+            model.optimizer.use_ema = True
+            model.optimizer.ema_momentum = AVERAGE_MOMENTUM
+            model.optimizer.ema_overwrite_frequency = AVERAGE_STEPS
+            return model
+
+    cell = CELLS[name]
+    splits = load(dataset, seed=0)
+    train = splits.train if num_images is None else subset(splits.train, num_images, 0)
+    recipe = dataclasses.replace(MODERN, **cell.recipe)
+    family = Averaged if cell.averaged else VGGHyperModel
+    task = TrialTask(
+        trial_id=name,
+        values={**NETWORK, **cell.values},
+        hypermodel=family(
+            splits.image_shape, splits.num_classes, recipe=recipe, statistics=image_statistics(train)
+        ),
+        dataset=TrainingData(train, splits.validation, splits.num_classes, splits.flip),
+        epochs=epochs,
+        seed=seed,
+    )
+    result = run_trial(task, on_epoch=lambda epoch, values: print(name, seed, epoch + 1, values, flush=True))
+    if result.status is not Status.COMPLETED:
+        raise RuntimeError(f"{name} ended {result.status}: {result.message}")
+    return {
+        "cell": name,
+        "seed": seed,
+        "val_accuracy": result.curve[-1]["val_accuracy"],
+        "seconds": result.seconds,
+        "epochs": epochs,
+        "num_images": len(train),
+        "num_validation": len(splits.validation or ()),
+        "recipe": recipe.to_dict(),
+        "values": dict(task.values),
+        "curve": result.curve,
+        "machine": runtime.machine(),
+        "versions": runtime.versions(),
+        "git_commit": runtime.git_commit(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines so far; one that was torn by a kill is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    return [
+        json.loads(line) for line in lines[:-1]
+    ]  # after the last line break stands nothing, or a torn line
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """One more line, after what is whole."""
+    whole = path.read_bytes().rpartition(b"\n")
+    path.write_bytes(whole[0] + whole[1] + json.dumps(line).encode() + b"\n")
+
+
+def table(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """In Markdown: each cell's mean, and its difference from the first with a 95 % interval.
+
+    The deviation between seeds is pooled over all cells, for two seeds say little about one.
+    """
+    scores = {name: [100 * line["val_accuracy"] for line in lines if line["cell"] == name] for name in CELLS}
+    scores = {name: each for name, each in scores.items() if each}
+    freedom = sum(len(each) - 1 for each in scores.values())
+    squares = sum((len(each) - 1) * statistics.variance(each) for each in scores.values() if len(each) > 1)
+    yield "| recipe | validation accuracy | seeds | beside the full recipe, points | verdict |"
+    yield "|---|---|---|---|---|"
+    reference = scores[next(iter(CELLS))]
+    for name, each in scores.items():
+        begin = f"| {CELLS[name].title} | {statistics.mean(each):.2f} % | {len(each)} |"
+        if each is reference or freedom == 0:
+            yield f"{begin} | |"
+            continue
+        difference = statistics.mean(each) - statistics.mean(reference)
+        error = (squares / freedom * (1 / len(each) + 1 / len(reference))) ** 0.5
+        half = float(stdtrit(freedom, 0.975)) * error
+        verdict = "within noise" if abs(difference) <= half else "worse" if difference < 0 else "better"
+        interval = f"{difference - half:+.2f} to {difference + half:+.2f}"
+        yield f"{begin} {difference:+.2f} ({interval}) | {verdict} |"
+    if freedom:
+        yield ""
+        yield f"Deviation between seeds {(squares / freedom) ** 0.5:.2f} points, pooled over all rows."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="cifar10", help="a name, or a file")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--images", type=int, help="train on a part of the images (all)")
+    parser.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS), metavar="CELL")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="print what there is")
+    flags = parser.parse_args()
+    if flags.table:
+        print("\n".join(table(read(flags.results))))
+        return
+    runtime.import_tensorflow()
+    flags.results.touch()
+    for seed in SEEDS:
+        for name in flags.only:
+            if any((line["cell"], line["seed"]) == (name, seed) for line in read(flags.results)):
+                continue
+            line = run(name, seed, dataset=flags.dataset, epochs=flags.epochs, num_images=flags.images)
+            append(flags.results, line)
+
+
+if __name__ == "__main__":
+    main()
