@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,19 +166,26 @@ def _read_all(
     return good
 
 
-def _read(file: Path, shape: tuple[int, int, int]) -> Any:
-    """Pixels (h, w, c); or the reason why there are none."""
-    from PIL import Image, UnidentifiedImageError
+def _read(file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8] | str:
+    """Its pixels, or the reason why there are none."""
+    from PIL import UnidentifiedImageError
 
-    from archsearch.readers.pictures import decode
-
-    height, width, channels = shape
     try:
-        pixels = decode(file, height, width)
+        return read_picture(file, shape)
     except UnidentifiedImageError:
         return "it is no picture of a kind that Pillow knows"
     except Exception as error:  # PIL's decoders raise almost anything on damaged bytes
         return " ".join(str(error).split()) or type(error).__name__
+
+
+def read_picture(file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pixels (h, w, c) as a folder of pictures is read for the training; grey ones where the network is."""
+    from PIL import Image
+
+    from archsearch.readers.pictures import decode
+
+    height, width, channels = shape
+    pixels = decode(file, height, width)
     if channels == 1:
         return np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
     return pixels

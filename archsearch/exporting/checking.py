@@ -75,13 +75,14 @@ def check(kind: Format, path: Path, reference: Reference, *, processor: str) -> 
         batch_seconds=median_seconds(predict, batch),
         batch_size=BATCH,
         processor=processor,
-        problem=_problem(kind, reference, difference, same_class, accuracy),
+        problem=problem_of(kind, reference, difference, same_class, accuracy),
     )
 
 
-def _problem(
+def problem_of(
     kind: Format, reference: Reference, difference: float, same_class: float, accuracy: float | None
 ) -> str:
+    """Why a file with these measures is not to be used; empty if it may be."""
     if kind.tolerance is not None:
         halved = reference.half_precision and kind is KERAS
         tolerance = HALF_PRECISION_TOLERANCE if halved else kind.tolerance

@@ -46,6 +46,19 @@ def exportable(path: Path) -> keras.Model:
     return model
 
 
+@contextlib.contextmanager
+def computing_in_float32() -> Iterator[None]:
+    """Inside, layers are made as they are where no precision is set, whatever the training computed in."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
 def in_half_precision(model: keras.Model) -> bool:
     """Whether any layer computes in less than float32."""
     return any(layer.compute_dtype != "float32" for layer in model.layers)

@@ -13,7 +13,13 @@ from archsearch import runtime
 from archsearch.dataset import Splits
 from archsearch.errors import StorageError, UserError
 from archsearch.exporting.checking import Reference, check, predictions
-from archsearch.exporting.convert import exportable, in_half_precision, read_model, write
+from archsearch.exporting.convert import (
+    computing_in_float32,
+    exportable,
+    in_half_precision,
+    read_model,
+    write,
+)
 from archsearch.exporting.formats import FORMATS, KERAS, require
 from archsearch.exporting.images import Comparison, of_result, of_test_part, random_images
 from archsearch.exporting.records import Exported, record
@@ -166,8 +172,9 @@ def _check_script(text: str, path: Path) -> None:
     x = random_images(model.input_shape[1:], why="").x[:8].astype(np.float32)
     namespace: dict[str, Any] = {"__name__": "model", "__file__": str(path)}
     try:
-        exec(compile(text, str(path), "exec"), namespace)
-        loaded = namespace["load"]()
+        with computing_in_float32():
+            exec(compile(text, str(path), "exec"), namespace)
+            loaded = namespace["load"]()
         same = np.allclose(np.asarray(loaded(x)), np.asarray(model(x)), rtol=0, atol=1e-5)
     except Exception:  # weights that do not fit raise almost anything
         same = False
