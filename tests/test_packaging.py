@@ -84,6 +84,10 @@ def test_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     assert top_level == {"space", "archsearch", "search.py", "final_train.py", dist_info}
 
 
+def test_wheel_holds_the_template_of_the_script(wheel_names: set[str]) -> None:
+    assert "archsearch/exporting/model.py.jinja" in wheel_names
+
+
 def test_console_command_is_the_main_of_the_command_line(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
