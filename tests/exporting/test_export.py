@@ -345,3 +345,17 @@ def test_a_problem_is_what_goes_beyond_the_tolerance(
     comparison = Comparison(np.zeros((100, 8, 8, 3), np.uint8), y, "", None)
     reference = Reference(comparison, right, half_precision, tested=0.5)
     assert problem_of(FORMATS[name], reference, difference, 1.0, accuracy) == problem
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("accuracy", [0.5, None])
+def test_int8_has_to_give_most_images_the_same_class(tensorflow: Any, accuracy: float | None) -> None:
+    from archsearch.exporting.checking import Reference, problem_of
+    from archsearch.exporting.images import Comparison
+
+    y = np.zeros(2, np.int64)
+    comparison = Comparison(np.zeros((2, 8, 8, 3), np.uint8), None if accuracy is None else y, "", None)
+    reference = Reference(comparison, np.eye(2, dtype=np.float32), False, tested=0.5)
+    assert problem_of(FORMATS["litert-int8"], reference, 0.4, 0.8, accuracy) == ""
+    sentence = "only 79.0% of the images get the class that Keras gives them"
+    assert problem_of(FORMATS["litert-int8"], reference, 0.4, 0.79, accuracy) == sentence
