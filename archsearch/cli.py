@@ -159,7 +159,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _search(flags: argparse.Namespace, prog: str) -> int:
-    from archsearch.reporting.summary import summary
+    from archsearch.reporting.summary import final_training, summary
 
     folder = _folder(flags)
     ended_before = folder.exists() and not flags.overwrite and archsearch.open_run(folder.path).finished
@@ -172,6 +172,7 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
     if run.incumbent is None:
         return 3
     print(f"next: {_final_command(prog)} --best{_where(flags)}")
+    print(f"      ({final_training(run)})")
     return 0
 
 

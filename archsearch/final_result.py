@@ -18,7 +18,7 @@ from archsearch.measuring import measure
 from archsearch.model_file import save_model
 from archsearch.problem import describe_dataset
 from archsearch.reporting import figures
-from archsearch.reporting.tensorboard import TrialEvents
+from archsearch.reporting.tensorboard import ResultEvents
 from archsearch.run_folder import write_json
 from archsearch.trials import TrialRecord
 
@@ -92,10 +92,11 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "test_accuracy_tta": seen.accuracy,
     }
     pictures = _pictures(trained.history, test, test_images.x, splits.class_names)
-    with TrialEvents(target, resume=True) as events:
+    with ResultEvents(target) as events:
         for name, figure in pictures.items():
             figures.save(figure, target / f"{name}.png")
             events.image(name.replace("_", " "), figure)
+        events.network(model)
     result = {
         **_network(trained),
         "dataset": describe_dataset(splits, image_statistics(splits.train)),
@@ -132,6 +133,7 @@ def _network(trained: Trained) -> dict[str, Any]:
         "architecture": measured.architecture.to_dict() if measured.architecture else None,
         "params": trained.model.count_params(),
         "macs": measured.macs,
+        "found_macs": trained.record.macs if trained.record else None,
         "recipe": recipe_of(task.hypermodel, flip=trained.splits.flip).to_dict(),
     }
 
@@ -180,7 +182,11 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         f"gap {100 * result['accuracy_gap']:.1f} points"
     )
     if result["macs"] is not None:
-        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs"
+        found = result["found_macs"]
+        widened = (
+            f", widened from the {found / 1e6:.1f} M found" if found not in (None, result["macs"]) else ""
+        )
+        yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs{widened}"
     all_data = ", validation part included" if result["all_data"] else ""
     yield (
         f"{result['epochs']} epochs on {result['num_train']:,} images{all_data}, "

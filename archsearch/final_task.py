@@ -12,12 +12,10 @@ from archsearch.batches import View
 from archsearch.evaluation import views
 from archsearch.measuring import measure
 from archsearch.plan import Speed, format_epochs, format_seconds
-from archsearch.time_fit import Length, OnTime, Work, fit_length
+from archsearch.time_fit import DEFAULT_EPOCHS, Length, OnTime, Work, fit_length
 
 if TYPE_CHECKING:
     from archsearch.training import TrialTask
-
-DEFAULT_EPOCHS = 50
 
 WIDTH_STEP = 1 / 32
 """In which a found network is widened; times 32 filters it is one."""

@@ -18,7 +18,7 @@ from archsearch.errors import UserError, writing
 from archsearch.exporting.export import take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
-from archsearch.final_task import DEFAULT_EPOCHS, FinalTask, Options, fitted, kept_on_time, widened
+from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
@@ -27,6 +27,7 @@ from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder, locked, read_json, write_json
 from archsearch.settings import check_precision, check_seconds, check_seed
+from archsearch.time_fit import DEFAULT_EPOCHS
 from archsearch.trials import TrialRecord
 from archsearch.typed import from_plain
 from space.recipe import DOCUMENTED, RECIPES, Recipe
@@ -196,7 +197,7 @@ class FinalTraining:
     def _options(self, run: Run | None, begun: Mapping[str, Any] | None) -> Options:
         """What is given, else what an interrupted training was begun with, else what the run says."""
         aimed = run is not None and self.what != "documented" and self.epochs is None
-        usual = {
+        usual: dict[str, Any] = {
             "epochs": DEFAULT_EPOCHS,
             "steps_per_epoch": None,
             "seed": self._seed(run),

@@ -84,6 +84,11 @@ class RunFolder:
         """TensorBoard events of one trial."""
         return self.path / "trials" / trial_id
 
+    @property
+    def search(self) -> Path:
+        """TensorBoard events of the search as a whole."""
+        return self.path / "search"
+
     def final(self, what: str) -> Path:
         """What a final training leaves: `what` is "best", "documented" or "trial-ID"."""
         return self.path / "final" / what
@@ -121,7 +126,8 @@ class RunFolder:
         for file in (*ends, *events, *(temporary - {self.overwritten})):
             with writing(file):
                 file.unlink(missing_ok=True)
-        shutil.rmtree(self.path / "trials", ignore_errors=True)
+        for events_of in (self.path / "trials", self.search):
+            shutil.rmtree(events_of, ignore_errors=True)
         with writing(self.overwritten):
             self.overwritten.unlink(missing_ok=True)
 

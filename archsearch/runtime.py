@@ -88,6 +88,9 @@ def import_tensorflow() -> Any:
 
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 
+FAST_HALF_PRECISION = (7, 0)
+"""Compute capability of the first NVIDIA GPUs with tensor cores."""
+
 
 def set_precision(precision: str) -> str:
     """Sets what networks compute in; their weights are float32 in any case.
@@ -113,10 +116,6 @@ def set_precision(precision: str) -> str:
         precision = "mixed_float16" if capable else "float32"
     keras.config.set_dtype_policy(precision)
     return precision
-
-
-FAST_HALF_PRECISION = (7, 0)
-"""Compute capability of the first NVIDIA GPUs with tensor cores."""
 
 
 @contextlib.contextmanager

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 
 from archsearch.plan import Speed
 
-SLACK = 0.01
-"""Of the time, that is not planned: files and pictures."""
+DEFAULT_EPOCHS = 50
+"""Of a final training without a time."""
 
+SLACK = 0.01
+"""Share of the time that is not planned."""
+
+CLOSING_SECONDS = 8.0
+"""After the evaluation: files, pictures, the report."""
 
 TOLERANCE = 0.02
-"""By which the steps of the next epoch may be off before they are changed."""
+"""Share by which the steps of the next epoch may be off before they are changed."""
+
+
+def usable(seconds: float) -> float:
+    """What is left of a time for building, training and evaluation."""
+    return max(0.0, seconds * (1 - SLACK) - CLOSING_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -53,19 +63,19 @@ class Work:
     def macs_for(self, epochs: int, seconds: float, speed: Speed) -> float:
         """Of a network that is trained for so many full epochs, and evaluated, in this time."""
         passes = epochs * self.epoch(self.full_steps) + self.num_evaluated
-        return max(0.0, seconds * (1 - SLACK) - speed.overhead_seconds) * speed.macs_per_second / passes
+        return max(0.0, usable(seconds) - speed.overhead_seconds) * speed.macs_per_second / passes
 
 
 @dataclass(frozen=True)
 class Length:
-    """Of one training."""
+    """How long one training is."""
 
     epochs: int
     steps_per_epoch: int
 
 
 def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Length:
-    """The longest training that ends on time, its epochs a little shorter than all images.
+    """The longest training that ends on time: whole epochs, or one more, each a little shorter.
 
     At least one step.
 
@@ -75,18 +85,30 @@ def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Leng
         seconds: Wall-clock, with building, tracing and evaluation.
         speed: Of this network on this machine.
     """
-    left = seconds * (1 - SLACK) - speed.overhead_seconds
+    left = usable(seconds) - speed.overhead_seconds
     passes = left * speed.macs_per_second / macs - work.num_evaluated
-    full = work.epoch(work.full_steps)
-    epochs = max(1, math.ceil(passes / full))
-    steps = (passes / epochs - work.num_validation) / (3 * work.batch_size)
-    return Length(epochs, min(max(1, int(steps)), work.full_steps))
+    whole = math.floor(passes / work.epoch(work.full_steps))
+    # With one epoch more, each of fewer steps. Where epochs have a handful of steps, that may be less in all.
+    steps = int((passes / (whole + 1) - work.num_validation) / (3 * work.batch_size)) if whole >= 0 else 0
+    if whole >= 1 and steps * (whole + 1) <= work.full_steps * whole:
+        return Length(whole, work.full_steps)
+    return Length(max(0, whole) + 1, min(max(1, steps), work.full_steps))
 
 
 def corrected_steps(
     work: Work, *, steps: int, epoch_seconds: float, epochs_left: int, seconds_left: float
 ) -> int:
-    """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`."""
+    """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`.
+
+    At least one.
+
+    Args:
+        work: What is done.
+        steps: Of an epoch that was timed.
+        epoch_seconds: Wall-clock of that epoch, its validation included.
+        epochs_left: At least 1.
+        seconds_left: For these epochs, and the evaluation after them.
+    """
     per_pass = epoch_seconds / work.epoch(steps)
     passes = seconds_left / per_pass - work.num_evaluated
     wanted = (passes / epochs_left - work.num_validation) / (3 * work.batch_size)
@@ -124,10 +146,11 @@ class OnTime:
         self._asked = 0
 
     def __call__(self, curve: Sequence[Mapping[str, float]]) -> int:
-        """Of the next epoch.
+        """Steps of the next epoch; asked again, the same.
 
         Args:
-            curve: Of the epochs completed. The first one of a process, which traces, tells nothing.
+            curve: Of the epochs completed, with their `seconds`. The first one of a process, which traces,
+                tells nothing of the speed.
         """
         done = len(curve)
         if self._first is None:
@@ -141,7 +164,7 @@ class OnTime:
                 steps=self._steps,
                 epoch_seconds=curve[-1]["seconds"],
                 epochs_left=self.length.epochs - done,
-                seconds_left=self.seconds * (1 - SLACK) - spent,
+                seconds_left=usable(self.seconds) - spent,
             )
             if abs(wanted - self._steps) > TOLERANCE * self._steps:
                 self._steps = wanted

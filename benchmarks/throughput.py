@@ -1,162 +1,177 @@
-"""Images per second on the documented network: this project against a plain Keras script.
+"""Images per second in training: this project against Keras as it comes, PyTorch, and the machine itself.
 
-    python benchmarks/throughput.py            # some 5 minutes on 2 cores
+    python benchmarks/throughput.py            # some minutes on 2 idle cores
+    pip install torch                          # first, for the rows of PyTorch
 
-Each measurement runs in a process of its own, the two sides in turn, so that a machine whose speed
-drifts treats both alike. The plain side is Keras as it comes: `compile(optimizer, loss)` and `fit` on
-arrays, without augmentation. This project's side trains as a trial does: its batches, the documented
-recipe with its augmentation, its schedule.
+Two networks of the space, the documented one and one of 63 M macs, are trained on random images by each side
+with the same batch and the same kind of optimiser, without augmentation on any side. Each measurement runs in
+a process of its own, all of them in turn, so that a machine whose speed drifts treats all alike; what counts
+is the median, over the rounds, of the ratio within a round. A ratio above 1 says that this project is faster.
+
+The machine's own rate is that of matrix products of 2048 rows and columns in single precision, the faster of
+NumPy's and TensorFlow's; a training's rate is 6 operations per mac and image. (A network of which nothing
+below the first convolution learns does a little less than that, which is not taken off.)
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-BATCH = 128
-IMAGE_SHAPE = (32, 32, 3)
-NUM_CLASSES = 10
-WARM_UP = 1
-"""Steps that are not counted: the first one traces the graph."""
+from benchmarks.throughput import matmul, sides
+from benchmarks.throughput.networks import FLOP_PER_MAC, NETWORKS
 
+ROOT = Path(__file__).resolve().parent.parent
+TORCH = "pytorch"
+NO_TORCH = "not measured: PyTorch is not installed; `pip install torch` brings it"
 
-def step_timer() -> Any:
-    """A Keras callback that notes when each step ended."""
-    import keras
-
-    class Timer(keras.callbacks.Callback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.ends: list[float] = []
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.ends.append(time.perf_counter())
-
-    return Timer()
+Round = Mapping[str, float]
+"""Images per second of every network and side, and GFLOP/s of matrix products, by name."""
 
 
-def images_per_second(ends: list[float]) -> float:
-    """From the times at which the steps ended, the first ones left out."""
-    counted = ends[WARM_UP - 1 :]
-    return BATCH * (len(counted) - 1) / (counted[-1] - counted[0])
+def name_of(network: str, side: str) -> str:
+    """As results call it: a side alone trains the documented network."""
+    return side if network == "documented" else f"{network}/{side}"
 
 
-def random_images(steps: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (BATCH * steps, *IMAGE_SHAPE), dtype=np.uint8)
-    return x, rng.integers(0, NUM_CLASSES, BATCH * steps)
+def measurements(has_torch: bool) -> list[str]:
+    """The names of all, in the order of a round."""
+    trained = [
+        name_of(network, side) for network in NETWORKS for side in sides.SIDES if side != TORCH or has_torch
+    ]
+    return [*trained, *(f"matmul/{library}" for library in matmul.LIBRARIES)]
 
 
-def run_project(steps: int) -> float:
-    """This project's training of the documented network."""
-    from archsearch import runtime
-
-    runtime.import_tensorflow()
-    import keras_tuner
-
-    from archsearch.batches import training_batches
-    from archsearch.dataset import Images
-    from space.hypermodel import VGGHyperModel
-    from space.recipe import DOCUMENTED
-
-    hypermodel = VGGHyperModel(IMAGE_SHAPE, NUM_CLASSES, recipe=DOCUMENTED)
-    batches = training_batches(
-        Images(*random_images(steps)), recipe=DOCUMENTED, num_classes=NUM_CLASSES, seed=0, epochs=1
-    )
-    hp, timer = keras_tuner.HyperParameters(), step_timer()
-    model = hypermodel.build(hp)
-    hypermodel.fit(
-        hp, model, batches, epochs=1, steps_per_epoch=steps, shuffle=False, callbacks=[timer], verbose=0
-    )
-    return images_per_second(timer.ends)
+def measure_here(name: str, steps: int | None) -> float:
+    """One measurement in this process."""
+    first, _, second = name.rpartition("/")
+    if first == "matmul":
+        return matmul.LIBRARIES[second]()
+    network = NETWORKS[first or "documented"]
+    return sides.SIDES[second](network, steps or network.steps)
 
 
-def run_plain(steps: int) -> float:
-    """The same network as a Keras script would have it."""
-    import keras
-    from keras import layers
-
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Rescaling(1 / 255)])
-    for convs, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
-        for _ in range(convs):
-            model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization())
-            model.add(layers.LeakyReLU(negative_slope=0.3))
-        model.add(layers.MaxPooling2D())
-    model.add(layers.Flatten())
-    model.add(layers.Dense(512, use_bias=False))
-    model.add(layers.BatchNormalization())
-    model.add(layers.LeakyReLU(negative_slope=0.3))
-    model.add(layers.Dropout(0.5))
-    model.add(layers.Dense(NUM_CLASSES, activation="softmax"))
-    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    x, y = random_images(steps)
-    timer = step_timer()
-    model.fit(x, keras.utils.to_categorical(y, NUM_CLASSES), batch_size=BATCH, callbacks=[timer], verbose=0)
-    return images_per_second(timer.ends)
-
-
-SIDES = {"project": run_project, "plain": run_plain}
-
-
-def measure(side: str, steps: int, environment: dict[str, str]) -> float:
-    """One side in a process of its own."""
-    command = [sys.executable, __file__, "--side", side, "--steps", str(steps)]
+def measure(name: str, steps: int | None, environment: dict[str, str]) -> float:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, "--measure", name]
+    command += [] if steps is None else ["--steps", str(steps)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     if ran.returncode:
-        sys.exit(f"{side} failed:\n{ran.stderr}")
-    return float(ran.stdout)
+        sys.exit(f"{name} failed:\n{ran.stderr}")
+    return float(ran.stdout.splitlines()[-1])
+
+
+def ratios(rounds: Sequence[Round]) -> dict[str, float]:
+    """This project's rate over each other one, by that one's name; "matmul" is the machine.
+
+    Each is the median over the rounds of the ratio within a round.
+    """
+    found = {}
+    for network in NETWORKS:
+        project = name_of(network, "project")
+        others = [name_of(network, side) for side in sides.SIDES]
+        for other in others:
+            if other != project and other in rounds[0]:
+                found[other] = statistics.median(each[project] / each[other] for each in rounds)
+        found[name_of(network, "matmul")] = statistics.median(
+            gflops(network, each[project]) / machine_rate(each) for each in rounds
+        )
+    return found
+
+
+def gflops(network: str, images_per_second: float) -> float:
+    return FLOP_PER_MAC * NETWORKS[network].macs * images_per_second / 1e9
+
+
+def machine_rate(measured: Round) -> float:
+    """GFLOP/s."""
+    return max(rate for name, rate in measured.items() if name.startswith("matmul/"))
+
+
+def table(rounds: Sequence[Round]) -> Iterator[str]:
+    """In Markdown: medians over the rounds, and how many times as fast this project is."""
+    found = ratios(rounds)
+    rates = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    yield "| network | side | images/s | GFLOP/s | this project's rate over it |"
+    yield "|---|---|---|---|---|"
+    for network in NETWORKS:
+        for side in sides.SIDES:
+            name = name_of(network, side)
+            if name not in rates:
+                yield f"| {network} | {side} | {NO_TORCH} | | |"
+                continue
+            ratio = f"{found[name]:.2f}" if name in found else ""
+            yield f"| {network} | {side} | {rates[name]:.1f} | {gflops(network, rates[name]):.0f} | {ratio} |"
+        machine = statistics.median(map(machine_rate, rounds))
+        ratio = f"{found[name_of(network, 'matmul')]:.2f}"
+        yield f"| {network} | matrix products | | {machine:.0f} | {ratio} |"
+    yield ""
+    for network, each in NETWORKS.items():
+        yield (
+            f"{network}: {each.architecture}; {each.macs / 1e6:.1f} M macs, {each.recipe.optimizer}, "
+            f"batch {each.recipe.batch_size}"
+        )
+
+
+def circumstances() -> dict[str, Any]:
+    """What the results depend on; imports TensorFlow."""
+    from importlib.metadata import version
+
+    from archsearch import runtime
+
+    torch = {"torch": version("torch")} if importlib.util.find_spec("torch") else {}
+    return {"machine": runtime.machine(), "versions": runtime.versions() | torch}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (3)")
-    parser.add_argument(
-        "--steps", type=int, default=5, help=f"steps of {BATCH} images, {WARM_UP} not counted (5)"
-    )
+    default = ", ".join(f"{each.steps} of {each.recipe.batch_size} images" for each in NETWORKS.values())
+    parser.add_argument("--steps", type=int, help=f"steps, {sides.WARM_UP} not counted ({default})")
     parser.add_argument("--json", type=Path, help="also write the result here")
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    if flags.side:
-        print(SIDES[flags.side](flags.steps))
+    if flags.measure:
+        print(measure_here(flags.measure, flags.steps))
         return
-    root = Path(__file__).resolve().parent.parent
-    # Taken before this process sets TensorFlow up, or the plain side would inherit our settings.
+    # Taken before this process sets TensorFlow up, or the other sides would inherit our settings.
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")])
-    sys.path.insert(0, str(root))
-    from archsearch import runtime
-
-    machine, versions = runtime.machine(), runtime.versions()
-    print(
-        f"{machine['processor']}, {machine['cores']} cores, TensorFlow {versions['tensorflow']}", flush=True
-    )
-    ratios, rates = [], []
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    names = measurements(importlib.util.find_spec("torch") is not None)
+    rounds = []
     for number in range(1, flags.rounds + 1):
-        rate = {side: measure(side, flags.steps, environment) for side in SIDES}
-        ratios.append(rate["project"] / rate["plain"])
-        rates.append(rate)
-        print(
-            f"round {number}: project {rate['project']:.1f} images/s, plain {rate['plain']:.1f}, "
-            f"ratio {ratios[-1]:.2f}",
-            flush=True,
-        )
-    print(f"median ratio {statistics.median(ratios):.2f}")
+        rounds.append({name: measure(name, flags.steps, environment) for name in names})
+        told = ", ".join(f"{name} {rate:.1f}" for name, rate in rounds[-1].items())
+        print(f"round {number}: {told}", file=sys.stderr, flush=True)
+    for line in table(rounds):
+        print(line)
     if flags.json:
+        found = ratios(rounds)
         result = {
-            "rounds": rates,
-            "ratio": statistics.median(ratios),
-            "machine": machine,
-            "versions": versions,
+            "rounds": rounds,
+            "ratio": found["plain"],
+            "ratios": found,
+            "networks": {
+                name: {
+                    "macs": network.macs,
+                    "params": network.params,
+                    "values": dict(network.values),
+                    "batch_size": network.recipe.batch_size,
+                    "optimizer": network.recipe.optimizer,
+                }
+                for name, network in NETWORKS.items()
+            },
+            **circumstances(),
         }
         flags.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -34,7 +34,9 @@ class NesterovSGD(keras.optimizers.SGD):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """As in Keras; the offsets, which it names `beta`, take longer steps."""
-        factor = self.offset_rate if variable.name == "beta" else 1.0
+        # TensorFlow's own variable comes here, whose name is `beta:0`, behind those of scopes.
+        name = variable.name.rpartition("/")[2].partition(":")[0]
+        factor = self.offset_rate if name == "beta" else 1.0
         super().update_step(gradient, variable, learning_rate * factor)
 
     def get_config(self) -> dict[str, Any]:

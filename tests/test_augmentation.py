@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from space.augmentation import draw_transforms
-from space.recipe import MODERN, Recipe
+from space.augmentation import draw_mirrored, draw_transforms
+from space.recipe import DOCUMENTED, MODERN, Recipe
 
 STILL = dataclasses.replace(MODERN, rotation_degrees=0.0, shift=0.0, flip=False)
 NO_OP = [1, 0, 0, 0, 1, 0, 0, 0]
@@ -18,7 +18,12 @@ NO_OP = [1, 0, 0, 0, 1, 0, 0, 0]
 
 def draw(recipe: Recipe, num_images: int, image_shape: tuple[int, int, int], seed: int = 0) -> NDArray[Any]:
     rng = np.random.default_rng(seed)
-    return draw_transforms(recipe, num_images=num_images, image_shape=image_shape, rng=rng)
+    mirrored = draw_mirrored(recipe, num_images=num_images, seed=seed, epoch=0)
+    return draw_transforms(recipe, image_shape=image_shape, rng=rng, mirrored=mirrored)
+
+
+def mirrored_in(recipe: Recipe, epoch: int, *, num_images: int = 1000, seed: int = 0) -> NDArray[Any]:
+    return draw_mirrored(recipe, num_images=num_images, seed=seed, epoch=epoch)
 
 
 # The numbers
@@ -86,6 +91,78 @@ def test_the_same_generator_draws_the_same() -> None:
     assert not np.array_equal(one, other)
 
 
+def test_a_flipped_image_is_mirrored_before_it_is_moved() -> None:
+    # Drawn: one pixel in x, so that the output x takes its value from 3 - x + 1.
+    class OnePixel:
+        def uniform(self, low: float, high: float, size: int) -> NDArray[Any]:
+            return np.zeros(size)
+
+        def integers(self, low: int, high: int, size: int, *, endpoint: bool) -> NDArray[Any]:
+            return np.full(size, 1)
+
+    [row] = draw_transforms(
+        dataclasses.replace(STILL, shift=0.25),
+        image_shape=(4, 4, 1),
+        rng=OnePixel(),  # type: ignore[arg-type]
+        mirrored=np.array([True]),
+    ).tolist()
+    assert row == [-1, 0, 4, 0, 1, 1, 0, 0]
+
+
+# Which images are mirrored
+
+RANDOM = dataclasses.replace(MODERN, flip=True, alternating=False)
+ALTERNATING = dataclasses.replace(MODERN, flip=True, alternating=True)
+
+
+def test_the_modern_recipe_alternates_and_the_documented_one_does_not() -> None:
+    assert MODERN.alternating
+    assert not DOCUMENTED.alternating
+
+
+@pytest.mark.parametrize("alternating", [False, True])
+def test_without_flips_no_image_is_mirrored(alternating: bool) -> None:
+    recipe = dataclasses.replace(MODERN, flip=False, alternating=alternating)
+    assert not mirrored_in(recipe, 0).any()
+    assert not mirrored_in(recipe, 1).any()
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 7])
+def test_two_alternating_epochs_show_every_image_each_way(epoch: int) -> None:
+    one, next_one = mirrored_in(ALTERNATING, epoch), mirrored_in(ALTERNATING, epoch + 1)
+    assert np.array_equal(one, ~next_one)
+    assert np.array_equal(one, mirrored_in(ALTERNATING, epoch + 2))
+
+
+@pytest.mark.parametrize("recipe", [RANDOM, ALTERNATING])
+def test_half_of_the_images_are_mirrored(recipe: Recipe) -> None:
+    # Of 1000 fair draws; the standard deviation is 16.
+    for epoch in range(3):
+        assert 420 <= mirrored_in(recipe, epoch).sum() <= 580
+
+
+def test_epochs_draw_anew_where_they_do_not_alternate() -> None:
+    drawn = [mirrored_in(RANDOM, epoch).tobytes() for epoch in range(10)]
+    assert len(set(drawn)) == 10
+
+
+@pytest.mark.parametrize("recipe", [RANDOM, ALTERNATING])
+def test_the_seed_decides_who_is_mirrored(recipe: Recipe) -> None:
+    assert np.array_equal(mirrored_in(recipe, 3, seed=5), mirrored_in(recipe, 3, seed=5))
+    assert not np.array_equal(mirrored_in(recipe, 3, seed=5), mirrored_in(recipe, 3, seed=6))
+
+
+@pytest.mark.parametrize("recipe", [RANDOM, ALTERNATING])
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_who_is_mirrored_has_nothing_to_do_with_order_and_shifts(recipe: Recipe, seed: int) -> None:
+    """Those of an epoch are drawn from the generator of (seed, epoch)."""
+    others = [np.random.default_rng((seed, epoch)).random(1000) < 0.5 for epoch in range(20)]
+    for epoch in range(2):
+        mirrored = mirrored_in(recipe, epoch, seed=seed)
+        # Equal in 500 of 1000 by chance, with a standard deviation of 16.
+        assert all(420 <= int((mirrored == other).sum()) <= 580 for other in others)
+
+
 # The images
 
 IMAGE = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)  # 2 high, 3 wide
@@ -141,7 +218,12 @@ class TestImages:
                 return np.full(size, high)
 
         recipe = dataclasses.replace(STILL, rotation_degrees=90.0)
-        turn = draw_transforms(recipe, num_images=1, image_shape=(3, 3, 1), rng=QuarterTurn())  # type: ignore[arg-type]
+        turn = draw_transforms(
+            recipe,
+            image_shape=(3, 3, 1),
+            rng=QuarterTurn(),  # type: ignore[arg-type]
+            mirrored=np.zeros(1, bool),
+        )
         # (x, y) comes from (2 - y, x): the right column becomes the top row.
         [turned] = transformed(turn.tolist(), image=image, interpolate=True)
         assert turned == [[3, 6, 9], [2, 5, 8], [1, 4, 7]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,105 @@ def test_augmentation_leaves_the_images_themselves_alone() -> None:
     assert np.array_equal(images.x, before)
 
 
+# Mirrored images, and epochs of fewer steps
+
+
+def two_sided(num_images: int) -> Images:
+    """Image i has i in its left half and 100 + i in its right one."""
+    images = numbered(num_images)
+    images.x[:, :, 4:] += 100
+    return images
+
+
+def seen_mirrored(some: list[Batch]) -> dict[int, bool]:
+    """Of each image of `two_sided`, whether its right half stood on the left."""
+    lefts, rights = ([int(v) for x, _ in some for v in x[:, 0, side, 0]] for side in (0, 7))
+    assert all(abs(left - right) == 100 for left, right in zip(lefts, rights, strict=True))
+    return {left % 100: left >= 100 for left in lefts}
+
+
+def test_two_alternating_epochs_show_every_image_once_each_way() -> None:
+    recipe = dataclasses.replace(STILL, flip=True, alternating=True)
+    every = batches(two_sided(48), recipe, epochs=4)
+    epochs = [seen_mirrored(every[12 * epoch : 12 * epoch + 12]) for epoch in range(4)]
+    assert [len(epoch) for epoch in epochs] == [48] * 4
+    for one, next_one in itertools.pairwise(epochs):
+        assert all(one[number] != next_one[number] for number in range(48))
+    # Of 48 fair draws; the standard deviation is 3.5.
+    assert 10 <= sum(epochs[0].values()) <= 38
+
+
+def test_alternation_is_the_same_wherever_one_begins() -> None:
+    recipe = dataclasses.replace(STILL, flip=True, alternating=True)
+    whole = batches(two_sided(12), recipe, epochs=3)
+    assert same(batches(two_sided(12), recipe, epochs=3, initial_epoch=2), whole[6:])
+
+
+def test_epochs_of_fewer_steps_are_the_beginnings_of_whole_ones() -> None:
+    whole, short = (batches(noise(12), MOVING, epochs=3, **steps) for steps in ({}, {"steps": 2}))
+    assert len(short) == 6
+    assert same(short, [*whole[0:2], *whole[3:5], *whole[6:8]])
+
+
+def test_epochs_of_fewer_steps_go_on_in_a_later_epoch() -> None:
+    whole = batches(noise(12), MOVING, epochs=3)
+    assert same(batches(noise(12), MOVING, epochs=3, initial_epoch=1, steps=2), [*whole[3:5], *whole[6:8]])
+
+
+# Views
+
+NINE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ({}, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+        ({"mirrored": True}, [[3, 2, 1], [6, 5, 4], [9, 8, 7]]),
+        ({"shift": 1}, [[1, 1, 2], [1, 1, 2], [4, 4, 5]]),
+        ({"shift": -1}, [[5, 6, 6], [8, 9, 9], [8, 9, 9]]),
+        ({"shift": 2}, [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+        ({"mirrored": True, "shift": 1}, [[3, 3, 2], [3, 3, 2], [6, 6, 5]]),
+        ({"mirrored": True, "shift": -1}, [[5, 4, 4], [8, 7, 7], [8, 7, 7]]),
+    ],
+)
+def test_views_by_hand(view: dict[str, Any], expected: list[list[int]]) -> None:
+    from archsearch.batches import View
+
+    images = np.stack([NINE[..., None], 10 * NINE[..., None]])
+    seen = View(**view).of(images)
+    assert seen.dtype == np.uint8
+    assert seen[..., 0].tolist() == [expected, (10 * np.array(expected)).tolist()]
+
+
+def test_views_move_oblong_images_on_both_axes() -> None:
+    from archsearch.batches import View
+
+    image = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint8)[None, ..., None]
+    assert View(shift=1).of(image)[0, ..., 0].tolist() == [[1, 1, 2, 3], [1, 1, 2, 3]]
+
+
+def test_views_leave_the_images_themselves_alone() -> None:
+    from archsearch.batches import View
+
+    images = noise(3)
+    before = images.x.copy()
+    View(True, 1).of(images.x)[:] = 0
+    View().of(images.x)
+    assert np.array_equal(images.x, before)
+
+
 # Validation
+
+
+@pytest.mark.parametrize("num_images", [3, 501])
+def test_validation_shows_all_images_in_the_view_asked_for(num_images: int) -> None:
+    from archsearch.batches import View, validation_batches
+
+    images = noise(num_images)
+    dataset = validation_batches(images, num_classes=3, view=View(mirrored=True))
+    seen = np.concatenate([x.numpy() for x, _ in dataset])
+    assert np.array_equal(seen, images.x[:, :, ::-1])
 
 
 @pytest.mark.parametrize("num_images", [1, 499, 500, 501, 1001])

@@ -14,6 +14,7 @@ from archsearch.fitting import Population, family_population, fit
 from archsearch.plan import Plan, Speed
 from archsearch.run import BUILT_IN, baseline_name
 from archsearch.settings import SearchSettings, resolve
+from archsearch.time_fit import Length, Work, fit_length
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
 from space.sampling import random_architectures
@@ -254,6 +255,71 @@ def test_a_limit_of_the_plan_leaves_networks_to_draw() -> None:
         assert plan.max_macs is None or sum(macs <= plan.max_macs for macs in drawn) >= 5
 
 
+# The final training.
+
+# 45,000 images in batches of 256: 175 steps, 44,800 images, an epoch, three passes each; 5,000 to validate.
+# At the end 45,000 images again, and a test part taken for a quarter of them.
+PASSES = 12 * (3 * 175 * 256 + 5000) + 45_000 + 11_250
+
+
+@pytest.mark.parametrize("seconds", [600.0, 3600.0, 36_000.0])
+def test_networks_are_limited_to_what_twelve_epochs_of_the_final_training_can_be_of(seconds: float) -> None:
+    plan = fitted(1e11, max_epochs=9, final_seconds=seconds)
+    # A hundredth of the time, 8 seconds to close and 2 of overhead are not training.
+    assert PASSES == 1_729_050
+    assert plan.final_macs == int((0.99 * seconds - 8 - 2) * 1e11 / 1_729_050)
+    assert plan.max_macs == plan.final_macs
+    assert plan.cost.promoted_macs <= plan.final_macs
+
+
+def test_twelve_epochs_of_the_limit_fit_the_final_training() -> None:
+    plan = fitted(1e11, max_epochs=9, final_seconds=3600.0)
+    assert plan.max_macs is not None
+    work = Work.final(num_train=NUM_TRAIN, num_validation=NUM_VALIDATION, batch_size=256)
+    fits = fit_length(work, macs=plan.max_macs, seconds=3600.0, speed=plan.speed)
+    assert fits in (Length(12, 175), Length(12, 174))
+    assert fit_length(work, macs=plan.max_macs * 1.1, seconds=3600.0, speed=plan.speed).epochs == 11
+
+
+def test_a_tighter_limit_that_is_given_is_kept() -> None:
+    plan = fitted(1e11, max_epochs=9, final_seconds=3600.0, max_macs=8_000_000)
+    assert plan.max_macs == 8_000_000
+    assert plan.final_macs == int(3554 * 1e11 / 1_729_050)
+    assert fitted(1e11, max_epochs=9, final_seconds=3600.0, max_macs=10**10).max_macs == plan.final_macs
+
+
+def test_a_time_that_is_too_short_for_most_networks_leaves_some_to_draw() -> None:
+    """The tenth smallest of a thousand; the smallest alone would be met by one draw in a thousand."""
+    plan = fitted(1e9, max_epochs=9, final_seconds=60.0)
+    assert plan.final_macs == int((59.4 - 8 - 2) * 1e9 / 1_729_050) == 28_570
+    assert plan.max_macs == sorted(population().macs)[10]
+
+
+def test_without_a_time_for_the_final_training_nothing_is_limited_by_it() -> None:
+    plan = fitted(1e11, max_epochs=9)
+    assert (plan.final_macs, plan.max_macs) == (None, None)
+
+
+@pytest.mark.parametrize("macs_per_second", SPEEDS)
+def test_a_search_with_a_time_stays_within_the_final_training_too(macs_per_second: float) -> None:
+    plan = fitted(macs_per_second, max_seconds=1800.0, final_seconds=1800.0)
+    assert plan.final_macs is not None
+    assert plan.max_macs is not None
+    assert plan.max_macs <= max(plan.final_macs, population().tightest)
+
+
+def test_networks_of_unknown_macs_are_not_limited_by_the_final_training() -> None:
+    """Each counts as 1, so nobody can say which would fit."""
+    plan = fit(
+        SearchSettings(max_epochs=3, final_seconds=60.0),
+        population=Population(macs=(1,), baselines=((1.0, 1),)),
+        num_train=1000,
+        num_validation=100,
+        speed=Speed(1e3, 0.5, "measured"),
+    )
+    assert (plan.final_macs, plan.max_macs) == (None, None)
+
+
 def test_a_limit_that_admits_everything_narrows_nothing() -> None:
     plan = fitted(1e14, max_seconds=86_400.0, max_macs=10**10)
     assert plan.baseline_width == 1.0
@@ -277,7 +343,9 @@ def test_limits_below_the_smallest_network_are_refused_by_its_size(limit: dict[s
 
 def test_limits_that_only_the_baseline_cannot_meet_say_so() -> None:
     """Between the smallest network, 1,032,192 macs, and the narrowest baseline, 1,251,136."""
-    with pytest.raises(UserError, match=r"documented network at its narrowest has 1,251,136 macs .*--max-macs"):
+    with pytest.raises(
+        UserError, match=r"documented network at its narrowest has 1,251,136 macs .*--max-macs"
+    ):
         family_population(SHAPE, 10, settings=SearchSettings(max_macs=1_200_000))
 
 

@@ -36,7 +36,7 @@ COMMANDS = (("dying", "getting-on", "interrupted"),)
 SEARCHES = ("saved", "failing", "overwriting", "repeating", "decoding", "random", "tensorflow")
 EVERYWHERE = ("saved", "failing")
 
-TIMES = ("seconds", "elapsed_seconds", "seconds per epoch")
+TIMES = ("seconds", "elapsed_seconds", "seconds per epoch", "trial/seconds")
 NEVER_EQUAL = (*TIMES, "search_seconds", "speed", "git_commit")
 
 
@@ -220,6 +220,21 @@ def test_tensorboard_shows_the_same(scenario: Path) -> None:
         assert {kind for kind, *_ in expected} == {".curves", ".hparams"}
         for folder in killed(scenario):
             assert events(folder / "run" / "trials" / trial_id) == expected, folder
+
+
+def course(folder: Path, line: str) -> list[tuple[Any, ...]]:
+    """Of the search as TensorBoard shows it, over the epochs: seconds differ."""
+    shown = events(folder / "run" / "search" / line)
+    return [event for event in shown if event[1].endswith("by epochs")]
+
+
+@of(*SEARCHES)
+@pytest.mark.parametrize("line", ["incumbent", "baseline"])
+def test_tensorboard_shows_the_same_course_of_the_search_and_nothing_twice(scenario: Path, line: str) -> None:
+    expected = course(scenario / "undisturbed", line)
+    assert expected
+    for folder in killed(scenario):
+        assert course(folder, line) == expected, folder
 
 
 @of("saved", "random", "tensorflow", "final")

@@ -32,19 +32,24 @@ assert "archsearch" not in sys.modules and "space" not in sys.modules
 """
 
 
-@pytest.fixture(scope="module")
-def trained(tensorflow: Any) -> Any:
+DOCUMENTED = {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "filters": 16}
+FAST = {**DOCUMENTED, "block_0/convs": 2, "pool": "first", "head": "linear", "fast_start": True}
+
+
+@pytest.fixture(scope="module", params=[DOCUMENTED, FAST], ids=["documented", "fast"])
+def trained(request: pytest.FixtureRequest, tensorflow: Any) -> Any:
     """A network of the space after two steps, so that no weight is where it began."""
     import keras
     import keras_tuner
 
-    from archsearch.dataset import ImageStatistics
+    from archsearch.dataset import Images, image_statistics
     from space.hypermodel import VGGHyperModel
 
     keras.utils.set_random_seed(0)
-    hypermodel = VGGHyperModel((9, 8, 3), 3, statistics=ImageStatistics((120.0,) * 3, (60.0,) * 3))
+    statistics = image_statistics(Images(pixels(), np.arange(8) % 3))
+    hypermodel = VGGHyperModel((9, 8, 3), 3, statistics=statistics)
     hp = keras_tuner.HyperParameters()
-    hp.values = {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "filters": 16}
+    hp.values = dict(request.param)
     model = hypermodel.build(hp)
     hypermodel.fit(hp, model, pixels(), np.eye(3)[np.arange(8) % 3], batch_size=4, verbose=0)
     return model
@@ -71,6 +76,31 @@ class TestSaved:
 
         predicted = np.load(tmp_path / "y.npy")
         assert np.array_equal(predicted, trained.predict(pixels(), verbose=0))
+
+    def test_holds_the_network_without_its_optimiser(self, trained: Any, tmp_path: Path) -> None:
+        """Whose class, of this project, nobody else could load; and whose momenta are as large as weights."""
+        save_model(trained, tmp_path / "model.keras", NAMES)
+        with zipfile.ZipFile(tmp_path / "model.keras") as file:
+            config = file.read("config.json").decode()
+            assert "NesterovSGD" not in config
+            assert not json.loads(config)["compile_config"]
+            weights = len(file.read("model.weights.h5"))
+        assert weights < 1.5 * 4 * trained.count_params() + 100_000
+
+    def test_the_model_itself_can_be_trained_on(self, trained: Any, tmp_path: Path) -> None:
+        optimizer = trained.optimizer
+        save_model(trained, tmp_path / "model.keras", NAMES)
+        assert trained.optimizer is optimizer
+        trained.fit(pixels(), np.eye(3)[np.arange(8) % 3], batch_size=4, verbose=0)
+
+    def test_a_model_that_was_never_compiled_is_saved_too(self, tensorflow: Any, tmp_path: Path) -> None:
+        import keras
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        save_model(model, tmp_path / "model.keras", NAMES)
+        x = np.ones((1, 2), np.float32)
+        loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+        assert np.array_equal(np.asarray(loaded(x)), np.asarray(model(x)))
 
     def test_class_names_come_back_in_order(self, trained: Any, tmp_path: Path) -> None:
         save_model(trained, tmp_path / "model.keras", NAMES)

@@ -258,6 +258,19 @@ def test_description_of_confirmations_by_hand() -> None:
     assert lines[-1] == "  confirm: best 1 and baseline, 2 seeds each: 4 x 3 epochs, about 3 min"
 
 
+def test_description_of_a_search_for_a_final_training_names_its_size() -> None:
+    lines = list(describe(a_plan(final_macs=118_144_800)))
+    assert lines[-1] == (
+        "  final training: 12 epochs of 118 M macs fit its time; the network found is widened to that"
+    )
+    assert not any("final training" in line for line in describe(a_plan()))
+
+
+def test_a_plan_of_an_earlier_version_aims_at_no_final_training() -> None:
+    stored = {name: value for name, value in a_plan().to_dict().items() if name != "final_macs"}
+    assert Plan.from_dict(stored) == a_plan()
+
+
 def test_description_without_limits_names_none() -> None:
     assert not any("limits" in line for line in describe(a_plan()))
 

@@ -33,7 +33,7 @@ from archsearch.reporting.html.tables import failures, final_rows, rung_tables
 from archsearch.reporting.report import ReportWriter, trials_csv, write_report
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord
-from space.architecture import DOCUMENTED
+from space.architecture import DOCUMENTED, Architecture
 from tests.records import NOWHERE, trial
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -389,6 +389,23 @@ def test_the_documented_network_is_drawn_layer_for_layer() -> None:
 def test_a_pooling_that_does_not_fit_is_not_drawn() -> None:
     assert kinds(drawn(DOCUMENTED.to_dict(), (28, 28, 1))).count("pool") == 4
     assert kinds(drawn(DOCUMENTED.to_dict(), None)).count("pool") == 5
+
+
+def test_a_whitened_network_with_early_pooling_and_a_linear_head_is_drawn_as_it_is() -> None:
+    head: dict[str, Any] = {"hidden_units": 0, "dropout": 0.0, "head": "linear"}
+    network = Architecture(convs=(2, 1), filters=(16, 32), pool="first", fast_start=True, **head)
+    diagram = drawn(network.to_dict())
+    assert kinds(diagram) == ["input", "conv", "conv", "pool", "conv", "conv", "pool", "output"]
+    assert [text.text for text in diagram.texts] == [
+        "input",
+        "whitening 2×2, 24 filters",
+        "2 × conv 3×3, 16 filters",
+        "1 × conv 3×3, 32 filters",
+        "softmax, 10 classes",
+    ]
+    # The whitening takes one pixel off each side.
+    assert [text.note for text in diagram.texts][2:4] == ["31 × 31", "15 × 15"]
+    assert diagram.texts[-1].note.startswith("after global pooling; ")
 
 
 def test_another_kind_of_architecture_is_left_out() -> None:

@@ -166,3 +166,35 @@ class TestImported:
             TF_ENABLE_ONEDNN_OPTS="0",
         )
         assert (done.stdout, done.stderr) == ("False\n", "")
+
+    @pytest.mark.parametrize(
+        ("capabilities", "expected"),
+        [
+            ([], "float32"),
+            ([(7, 0)], "mixed_float16"),
+            ([(8, 6), (9, 0)], "mixed_float16"),
+            ([(8, 6), (6, 1)], "float32"),
+            ([None], "float32"),
+        ],
+    )
+    def test_half_precision_only_where_every_gpu_is_fast_at_it(
+        self, monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int] | None], expected: str
+    ) -> None:
+        """From compute capability 7.0 on; a device that tells none, of another maker, is not relied on."""
+        tensorflow = runtime.import_tensorflow()
+        import keras
+
+        gpus = dict(enumerate(capabilities))
+        monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: list(gpus))
+        monkeypatch.setattr(
+            tensorflow.config.experimental,
+            "get_device_details",
+            lambda gpu: {} if gpus[gpu] is None else {"compute_capability": gpus[gpu]},
+        )
+        before = keras.config.dtype_policy()
+        try:
+            assert runtime.set_precision("auto") == expected
+            assert keras.config.dtype_policy().name == expected
+            assert runtime.set_precision("mixed_bfloat16") == "mixed_bfloat16"
+        finally:
+            keras.config.set_dtype_policy(before)

@@ -27,12 +27,22 @@ DEFAULTS = {
     "filters": 64,
     "growth": 2.0,
     "max_filters": 512,
+    "pool": "last",
+    "head": "flatten",
     "hidden_units": 512,
     "dropout": 0.5,
     "leaky_relu_slope": 0.3,
-    "learning_rate": 0.001,
+    "fast_start": False,
+    "learning_rate": 0.3,
+    "weight_decay": 0.002,
     "width": 1.0,
 }
+OF_DOCUMENTED_RECIPE = {
+    name: 0.001 if name == "learning_rate" else value
+    for name, value in DEFAULTS.items()
+    if name != "weight_decay"
+}
+"""Adam has no weight decay, so there is none to draw."""
 
 
 # Without Keras Tuner
@@ -47,11 +57,26 @@ def test_draws_stay_inside_the_space(seed: int) -> None:
     assert list(network.filters) == sorted(network.filters)
     assert all(filters % 8 == 0 for filters in network.filters)
     assert network.filters[-1] <= 512
-    assert network.hidden_units in {128, 256, 512, 1024}
+    assert network.pool in {"last", "first"}
+    assert network.head in {"flatten", "global_pool", "linear"}
+    if network.head == "linear":
+        assert (network.hidden_units, network.dropout) == (0, 0.0)
+    else:
+        assert network.hidden_units in {128, 256, 512, 1024}
+    assert network.fast_start in {False, True}
     assert 0 <= network.dropout <= 0.7
     assert 0.01 * (1 - 1e-9) <= network.leaky_relu_slope <= 0.3 * (1 + 1e-9)
-    assert 1e-4 * (1 - 1e-9) <= recipe.learning_rate <= 1e-2 * (1 + 1e-9)
-    assert dataclasses.replace(recipe, learning_rate=MODERN.learning_rate) == MODERN
+    # A quarter to four times 0.3 and 0.002.
+    assert 0.075 * (1 - 1e-9) <= recipe.learning_rate <= 1.2 * (1 + 1e-9)
+    assert 0.0005 * (1 - 1e-9) <= recipe.weight_decay <= 0.008 * (1 + 1e-9)
+    assert dataclasses.replace(recipe, learning_rate=0.3, weight_decay=0.002) == MODERN
+
+
+@given(seed=st.integers(0, 2**32))
+def test_draws_under_the_documented_recipe_are_around_0_001_without_decay(seed: int) -> None:
+    _, recipe = sample(RandomDraw(random.Random(seed)), DOCUMENTED_RECIPE)
+    assert 0.00025 * (1 - 1e-9) <= recipe.learning_rate <= 0.004 * (1 + 1e-9)
+    assert dataclasses.replace(recipe, learning_rate=0.001) == DOCUMENTED_RECIPE
 
 
 def test_draws_reach_every_number_of_blocks_and_convolutions() -> None:
@@ -60,11 +85,18 @@ def test_draws_reach_every_number_of_blocks_and_convolutions() -> None:
     assert {convs for network in networks for convs in network.convs} == {1, 2, 3}
 
 
+def test_draws_reach_every_pooling_head_and_start() -> None:
+    networks = random_architectures(200, seed=0, base=MODERN)
+    kinds = {(network.pool, network.head, network.fast_start) for network in networks}
+    assert len(kinds) == 2 * 3 * 2
+
+
 def test_draws_on_a_log_scale_fall_below_the_geometric_mean_as_often_as_above() -> None:
     rng = random.Random(0)
-    rates = [sample(RandomDraw(rng), MODERN)[1].learning_rate for _ in range(1000)]
-    # The middle of 1e-4 and 1e-2; the standard deviation of the count is 16.
-    assert 420 <= sum(rate < 1e-3 for rate in rates) <= 580
+    recipes = [sample(RandomDraw(rng), MODERN)[1] for _ in range(1000)]
+    # The recipe's own values are the middles; the standard deviation of a count is 16.
+    assert 420 <= sum(recipe.learning_rate < 0.3 for recipe in recipes) <= 580
+    assert 420 <= sum(recipe.weight_decay < 0.002 for recipe in recipes) <= 580
 
 
 def test_random_architectures_depend_on_the_seed_alone() -> None:
@@ -122,7 +154,12 @@ class TestWithKerasTuner:
         assert hp.values == DEFAULTS
 
     def test_defaults_given_as_values_are_the_same_network(self) -> None:
-        assert sample(hyperparameters(DEFAULTS), DOCUMENTED_RECIPE) == (DOCUMENTED, DOCUMENTED_RECIPE)
+        assert sample(hyperparameters(DEFAULTS), MODERN) == (DOCUMENTED, MODERN)
+
+    def test_the_documented_recipe_has_no_decay_to_draw(self) -> None:
+        hp = hyperparameters({})
+        assert sample(hp, DOCUMENTED_RECIPE) == (DOCUMENTED, DOCUMENTED_RECIPE)
+        assert hp.values == OF_DOCUMENTED_RECIPE
 
     def test_values_are_decoded(self) -> None:
         values = {
@@ -136,15 +173,50 @@ class TestWithKerasTuner:
             "hidden_units": 128,
             "dropout": 0.1,
             "leaky_relu_slope": 0.02,
-            "learning_rate": 0.004,
+            "pool": "first",
+            "head": "global_pool",
+            "fast_start": True,
+            "learning_rate": 0.04,
+            "weight_decay": 0.01,
         }
         network, recipe = sample(hyperparameters(values), MODERN)
-        assert network == Architecture((1, 2, 3), (24, 32, 56), 128, 0.1, 0.02)  # 36 and 54 rounded
-        assert recipe == dataclasses.replace(MODERN, learning_rate=0.004)
+        assert network == Architecture(
+            (1, 2, 3),
+            (24, 32, 56),  # 36 and 54 rounded
+            128,
+            0.1,
+            0.02,
+            pool="first",
+            head="global_pool",
+            fast_start=True,
+        )
+        assert recipe == dataclasses.replace(MODERN, learning_rate=0.04, weight_decay=0.01)
 
     def test_width_among_the_values_narrows_the_network(self) -> None:
         network, _ = sample(hyperparameters({"width": 0.25}), MODERN)
         assert network == Architecture(filters=(16, 32, 64, 128, 128), hidden_units=128)
+
+    def test_width_above_1_among_the_values_widens_the_network(self) -> None:
+        network, _ = sample(hyperparameters({"width": 1.5}), MODERN)
+        assert network == Architecture(filters=(96, 192, 384, 768, 768), hidden_units=768)
+
+    def test_a_linear_head_holds_no_values_of_a_hidden_layer(self) -> None:
+        hp = hyperparameters({"head": "linear"})
+        network, _ = sample(hp, MODERN)
+        assert (network.hidden_units, network.dropout) == (0, 0.0)
+        assert {name: value for name, value in hp.values.items() if name != "head"} == {
+            name: value for name, value in DEFAULTS.items() if name not in ("head", "hidden_units", "dropout")
+        }
+
+    def test_values_of_a_hidden_layer_that_is_not_there_change_nothing(self) -> None:
+        plain = sample(hyperparameters({"head": "linear"}), MODERN)
+        assert sample(hyperparameters({"head": "linear", "hidden_units": 128}), MODERN) == plain
+
+    def test_draws_of_a_linear_head_have_no_hidden_layer_and_others_do(self) -> None:
+        drawn = keras_tuner_draws(60)
+        assert {draw["head"] for draw in drawn} == {"flatten", "global_pool", "linear"}
+        for draw in drawn:
+            assert ("hidden_units" in draw) == ("dropout" in draw) == (draw["head"] != "linear")
 
     def test_two_blocks_hold_no_values_of_the_others(self) -> None:
         draws = [draw for draw in keras_tuner_draws(40) if draw["num_blocks"] == 2]
@@ -164,13 +236,60 @@ class TestWithKerasTuner:
             num_blocks = draw["num_blocks"]
             assert network.convs == tuple(draw[f"block_{number}/convs"] for number in range(num_blocks))
             assert network.filters[0] == draw["filters"]
-            assert network.hidden_units == draw["hidden_units"]
-            assert network.dropout == draw["dropout"]
+            assert network.hidden_units == draw.get("hidden_units", 0)
+            assert network.dropout == draw.get("dropout", 0.0)
+            assert (network.pool, network.head) == (draw["pool"], draw["head"])
+            assert network.fast_start is draw["fast_start"]
             assert network.leaky_relu_slope == draw["leaky_relu_slope"]
             assert recipe.learning_rate == draw["learning_rate"]
+            assert recipe.weight_decay == draw["weight_decay"]
 
     def test_decoding_adds_no_value_to_a_complete_draw(self) -> None:
         for draw in keras_tuner_draws(40):
             hp = hyperparameters(draw)
             sample(hp, MODERN)
             assert hp.values == draw
+
+    def test_ranges_are_a_quarter_to_four_times_the_recipes_own_values(self) -> None:
+        hp = hyperparameters({})
+        sample(hp, dataclasses.replace(MODERN, learning_rate=0.02, weight_decay=0.5))
+        ranges = {each.name: each for each in hp.space if each.name in ("learning_rate", "weight_decay")}
+        for name, low, default, high in (
+            ("learning_rate", 0.005, 0.02, 0.08),
+            ("weight_decay", 0.125, 0.5, 2.0),
+        ):
+            each = ranges[name]
+            assert (each.min_value, each.max_value) == pytest.approx((low, high))
+            assert (each.default, each.sampling) == (default, "log")
+
+    def test_equal_networks_with_a_linear_head_are_drawn_once(self) -> None:
+        """Of this space's 6 networks 4 have a hidden layer: a baseline and 5 slots use it up."""
+        import keras_tuner
+
+        from archsearch.draws import Draws, key_of
+        from archsearch.plan import Bracket, Rung
+
+        fixed = {name: value for name, value in DEFAULTS.items() if name not in ("head", "hidden_units")}
+        hp = keras_tuner.HyperParameters()
+        for name, value in fixed.items():
+            if name.startswith("block_") or name == "dropout":
+                continue
+            hp.Fixed(name, value)
+        with hp.conditional_scope("num_blocks", [5]):
+            for block in range(5):
+                hp.Fixed(f"block_{block}/convs", fixed[f"block_{block}/convs"])
+        hp.Choice("head", ["flatten", "global_pool", "linear"])
+        with hp.conditional_scope("head", ["flatten", "global_pool"]):
+            hp.Choice("hidden_units", [128, 512], default=512)
+            hp.Fixed("dropout", 0.5)
+        bracket = Bracket(iteration=0, number=0, rungs=(Rung(epochs=1, size=6),))
+        found = Draws([bracket], space=lambda: hp.space, seed=0, baseline={}, admits=lambda values: True)
+        drawn = [found.of(bracket, slot=slot, attempt=0) for slot in range(6)]
+
+        # Two hidden layers on two heads, of which one is the baseline, and one linear head.
+        networks = [sample(hyperparameters(values), MODERN)[0] for values in drawn if values is not None]
+        assert len(networks) == 4
+        assert len({str(network) for network in networks}) == 4
+        assert sum(network.head == "linear" for network in networks) == 1
+        assert drawn[4:] == [None, None]
+        assert len({key_of(values) for values in drawn if values is not None}) == 4

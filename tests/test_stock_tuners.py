@@ -33,7 +33,9 @@ def tiny_space() -> Any:
             hp.Fixed(f"block_{block}/convs", 1)
     hp.Fixed("filters", 16)
     hp.Fixed("growth", 1.0)
-    hp.Fixed("hidden_units", 128)
+    hp.Fixed("head", "global_pool")
+    with hp.conditional_scope("head", ["flatten", "global_pool"]):
+        hp.Fixed("hidden_units", 128)
     return hp
 
 
@@ -58,6 +60,7 @@ def assert_completed(tuner: Any, num_trials: int) -> None:
     assert [trial.status for trial in trials] == ["COMPLETED"] * num_trials
     for trial in trials:
         assert trial.hyperparameters.values["num_blocks"] == 2
+        assert trial.hyperparameters.values["hidden_units"] == 128
         assert "block_2/convs" not in trial.hyperparameters.values
         assert 0 <= trial.score <= 1
 
@@ -135,7 +138,7 @@ def test_our_oracle_runs_its_plan_in_stock_hyperband(ours: Any) -> None:
 def test_baseline_comes_first_with_the_defaults_of_the_space(ours: Any) -> None:
     first, *others = ours.oracle.trials.values()
     values = first.hyperparameters.values
-    assert (values["width"], values["dropout"], values["learning_rate"]) == (0.5, 0.5, 0.001)
+    assert (values["width"], values["dropout"], values["learning_rate"]) == (0.5, 0.5, 0.3)
     assert {trial.hyperparameters.values["width"] for trial in others} == {1.0}
 
 

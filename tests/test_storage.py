@@ -153,6 +153,7 @@ def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "estimate_speed", lambda: Speed(1e9, 1.0, "estimated"))
     monkeypatch.setattr(figures, "png", lambda figure: PICTURE_BYTES)
     monkeypatch.setattr(events, "search_history", lambda *args, **options: None)
+    monkeypatch.setattr(events, "write_search_figures", lambda folder: None)
     monkeypatch.setattr(report, "write_report", lambda folder: None)
     versions, machine = runtime.versions(), runtime.machine()
     monkeypatch.setattr(runtime, "versions", lambda: versions)

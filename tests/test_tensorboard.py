@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import re
-import struct
 import subprocess
 import sys
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
-from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.hparams import metadata
 
-from archsearch.reporting.tensorboard import TrialEvents, write_hparams_config, write_trial_session
+from archsearch.reporting.tensorboard import (
+    ResultEvents,
+    TrialEvents,
+    write_hparams_config,
+    write_trial_session,
+)
 from archsearch.trials import Role, Status, TrialRecord
 from tests.records import trial
-
-SECONDS_TO_START = 120.0
-ALL_STATUSES = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+from tests.serving import (
+    ALL_FIRST,
+    events_in,
+    get,
+    metrics,
+    picture,
+    printed_address,
+    rows,
+    started,
+    wait_until,
+)
 
 
 def record(trial_id: str, score: float | None, **changes: Any) -> TrialRecord:
@@ -54,7 +56,8 @@ def write_run(run: Path) -> None:
         ("head", "str"),
         ("dropout", "bool"),
     ]
-    write_hparams_config(run, hyperparameters)
+    always = ["num_blocks", "head", "dropout"]
+    write_hparams_config(run, hyperparameters, always=always)
     two = {"num_blocks": 2, "head": "dense", "dropout": True, "tuner/epochs": 3}
     three = {"num_blocks": 3, "block_2/convs": 2, "head": "pool", "dropout": False}
     records = [
@@ -69,14 +72,16 @@ def write_run(run: Path) -> None:
                 events.epoch(epoch, {"loss": 1 / epoch, "val_accuracy": epoch / 10, "learning_rate": 0.125})
         write_trial_session(folder, record(one.trial_id, None, status=Status.TIMED_OUT))
         write_trial_session(folder, one)  # run again with more time: only the later row counts
-    write_hparams_config(run, hyperparameters)
+    write_hparams_config(run, hyperparameters, always=always)
 
 
 def write_final(folder: Path) -> None:
     figure = Figure(figsize=(2, 1))
     with TrialEvents(folder) as events:
         events.epoch(1, {"loss": float("nan"), "val_loss": None, "accuracy": 0.5, "seconds": 12})
-        events.image("learning curves", figure)
+    for picture_of in (Figure(), figure):  # a process that was killed while it wrote them does so again
+        with ResultEvents(folder) as results:
+            results.image("learning curves", picture_of)
 
 
 @pytest.fixture(scope="module")
@@ -87,31 +92,6 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return logs
 
 
-@contextmanager
-def started(logs: Path, output: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), *options]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
-    with output.open("w") as stream:
-        process = subprocess.Popen(
-            [*command, "--host=127.0.0.1", "--port=0"], stdout=stream, stderr=stream, env=environment
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def printed_address(process: subprocess.Popen[bytes], output: Path) -> str:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:\d+/", output.read_text())
-        if found:
-            return found.group()
-        time.sleep(0.1)
-    raise AssertionError(f"TensorBoard did not start: {output.read_text()}")
-
-
 @pytest.fixture(scope="module")
 def servers(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The addresses of a server that has read all runs, and of one with TensorBoard's fast reader.
@@ -120,8 +100,7 @@ def servers(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     """
     folder = tmp_path_factory.mktemp("servers")
     output, fast_output = folder / "output.txt", folder / "fast_output.txt"
-    all_first = ("--load_fast=false", "--reload_task=blocking", "--reload_interval=0")
-    with started(logs, output, *all_first) as plain, started(logs, fast_output, "--load_fast=true") as fast:
+    with started(logs, output, *ALL_FIRST) as plain, started(logs, fast_output, "--load_fast=true") as fast:
         yield printed_address(plain, output), printed_address(fast, fast_output)
 
 
@@ -130,32 +109,16 @@ def server(servers: tuple[str, str]) -> str:
     return servers[0]
 
 
-def fetch(server: str, path: str, **query: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{server}data/plugin/{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
-        content: bytes = answer.read()
-    return content
-
-
-def get(server: str, path: str, **query: str) -> Any:
-    return json.loads(fetch(server, path, **query))
-
-
 def session_groups(server: str, **changes: Any) -> dict[str, Any]:
-    """Rows of the HParams table by name, in the order they were given."""
-    request = {"allowedStatuses": ALL_STATUSES, "startIndex": 0, "sliceSize": 100} | changes
-    groups = get(server, "hparams/session_groups", request=json.dumps(request))["sessionGroups"]
-    return {group["name"].removeprefix("default/trials/"): group for group in groups}
-
-
-def metrics(group: dict[str, Any]) -> dict[str, float]:
-    return {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
+    """Rows of the HParams table of the run by trial, in the order they were given."""
+    return rows(server, "default", **changes)
 
 
 def test_the_table_lists_every_column_of_the_run_with_one_type(server: str) -> None:
     experiment = get(server, "hparams/experiment", request="{}")
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
     assert types == {
+        "trial": "DATA_TYPE_STRING",
         "role": "DATA_TYPE_STRING",
         "status": "DATA_TYPE_STRING",
         "epochs": "DATA_TYPE_FLOAT64",
@@ -164,16 +127,28 @@ def test_the_table_lists_every_column_of_the_run_with_one_type(server: str) -> N
         "head": "DATA_TYPE_STRING",
         "dropout": "DATA_TYPE_BOOL",
     }
-    tags = [info["name"]["tag"] for info in experiment["metricInfos"]]
-    assert tags == ["score", "macs", "params", "seconds"]
+    assert [info["displayName"] for info in experiment["metricInfos"]] == [
+        "score",
+        "macs",
+        "params",
+        "seconds",
+    ]
+
+
+def test_the_five_columns_that_are_shown_at_first_are_those_that_every_trial_fills(server: str) -> None:
+    infos = get(server, "hparams/experiment", request="{}")["hparamInfos"]
+    shown = {info["name"] for info in infos[:5]}  # TensorBoard's own number
+    assert shown == {"epochs", "role", "num_blocks", "head", "dropout"}
+    assert all(shown <= row["hparams"].keys() for row in session_groups(server).values())
 
 
 def test_the_table_shows_each_trial_with_its_active_hyperparameters_only(server: str) -> None:
-    rows = session_groups(server)
-    assert rows.keys() == {"baseline", "b0-r0-s0", "b0-r0-s1"}
-    own = {"role": "search", "status": "COMPLETED", "epochs": 3.0}
-    assert rows["b0-r0-s0"]["hparams"] == own | {"num_blocks": 2.0, "head": "dense", "dropout": True}
-    assert rows["baseline"]["hparams"] == {
+    table = session_groups(server)
+    assert table.keys() == {"baseline", "b0-r0-s0", "b0-r0-s1"}
+    own = {"trial": "b0-r0-s0", "role": "search", "status": "COMPLETED", "epochs": 3.0}
+    assert table["b0-r0-s0"]["hparams"] == own | {"num_blocks": 2.0, "head": "dense", "dropout": True}
+    assert table["baseline"]["hparams"] == {
+        "trial": "baseline",
         "role": "baseline",
         "status": "COMPLETED",
         "epochs": 9.0,
@@ -186,26 +161,26 @@ def test_the_table_shows_each_trial_with_its_active_hyperparameters_only(server:
 
 def test_the_table_shows_score_and_costs_exactly(server: str) -> None:
     costs = {"macs": 313_196_544.0, "params": 14_996_682.0, "seconds": 41.5}
-    rows = session_groups(server)
-    assert metrics(rows["baseline"]) == {"score": 0.75} | costs
-    assert metrics(rows["b0-r0-s1"]) == costs
+    table = session_groups(server)
+    assert metrics(table["baseline"]) == {"score": 0.75} | costs
+    assert metrics(table["b0-r0-s1"]) == costs
 
 
 def test_a_failed_trial_is_shown_as_failed_even_if_it_first_ran_out_of_time(server: str) -> None:
-    rows = session_groups(server)
-    statuses = {name: row["sessions"][0]["status"] for name, row in rows.items()}
+    table = session_groups(server)
+    statuses = {name: row["sessions"][0]["status"] for name, row in table.items()}
     assert statuses == {
         "baseline": "STATUS_SUCCESS",
         "b0-r0-s0": "STATUS_SUCCESS",
         "b0-r0-s1": "STATUS_FAILURE",
     }
-    assert rows["b0-r0-s1"]["hparams"]["status"] == "FAILED"
+    assert table["b0-r0-s1"]["hparams"]["status"] == "FAILED"
 
 
 def test_the_table_sorts_by_score(server: str) -> None:
-    order = {"metric": {"tag": "score"}, "order": "ORDER_DESC", "missingValuesFirst": False}
-    rows = session_groups(server, colParams=[order])
-    assert list(rows)[:2] == ["baseline", "b0-r0-s0"]
+    order = {"metric": {"tag": "trial/score"}, "order": "ORDER_DESC", "missingValuesFirst": False}
+    table = session_groups(server, colParams=[order])
+    assert list(table)[:2] == ["baseline", "b0-r0-s0"]
 
 
 def test_the_table_keeps_trials_of_one_fidelity(server: str) -> None:
@@ -219,9 +194,9 @@ def test_the_table_keeps_trials_of_one_fidelity(server: str) -> None:
 
 def test_curves_stand_under_readable_names(server: str) -> None:
     tags = get(server, "scalars/tags")
-    summary = {"macs", "params", "seconds"}
+    summary = {"trial/macs", "trial/params", "trial/seconds"}
     curves = {"loss/train", "accuracy/validation", "learning_rate"}
-    assert tags["default/trials/b0-r0-s0"].keys() == curves | summary | {"score"}
+    assert tags["default/trials/b0-r0-s0"].keys() == curves | summary | {"trial/score"}
     assert tags["default/trials/b0-r0-s1"].keys() == curves | summary
 
 
@@ -232,31 +207,14 @@ def test_values_that_are_not_finite_are_left_out(server: str) -> None:
 
 def test_a_figure_arrives_as_a_picture_of_its_size(server: str) -> None:
     tags = get(server, "images/tags")
-    assert tags["default/final/best"].keys() == {"learning curves"}
-    where = {"run": "default/final/best", "tag": "learning curves", "sample": "0"}
-    (sample,) = get(server, "images/images", **where)
-    png = fetch(server, "images/individualImage", **dict(urllib.parse.parse_qsl(sample["query"])))
-    assert imread(io.BytesIO(png)).shape[:2] == (150, 300)  # 1 x 2 inches at 150 dots per inch
+    assert tags["default/final/best"].keys() == {"pictures/learning curves"}
+    pixels = picture(server, "default/final/best", "pictures/learning curves")
+    assert pixels.shape[:2] == (150, 300)  # 1 x 2 inches at 150 dots per inch
 
 
 def test_the_fast_reader_sees_the_same_table(servers: tuple[str, str]) -> None:
     expected = session_groups(servers[0])
-    deadline = time.monotonic() + SECONDS_TO_START
-    while session_groups(servers[1]) != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert session_groups(servers[1]) == expected
-
-
-def events_in(folder: Path) -> list[event_pb2.Event]:
-    """Those with values. A record is its length in 8 bytes, 4 of a checksum, the event, 4 of a checksum."""
-    events = []
-    for file in sorted(folder.glob("events.out.tfevents.*")):
-        data = file.read_bytes()
-        while data:
-            (length,) = struct.unpack("<Q", data[:8])
-            events.append(event_pb2.Event.FromString(data[12 : 12 + length]))
-            data = data[16 + length :]
-    return [event for event in events if event.summary.value]
+    wait_until(lambda: session_groups(servers[1]) == expected)
 
 
 def epochs_in(folder: Path) -> list[int]:
@@ -270,16 +228,12 @@ def test_each_epoch_is_on_disk_before_the_next(tmp_path: Path) -> None:
             assert epochs_in(tmp_path)[-1] == epoch
 
 
-@pytest.mark.parametrize(("resume", "steps"), [(True, [1, 2, 3]), (False, [3])])
-def test_only_a_resumed_training_keeps_its_earlier_curves(
-    tmp_path: Path, resume: bool, steps: list[int]
-) -> None:
-    with TrialEvents(tmp_path) as events:
-        events.epoch(1, {"loss": 0.5})
-        events.epoch(2, {"loss": 0.5})
-    with TrialEvents(tmp_path, resume=resume) as events:
-        events.epoch(3, {"loss": 0.5})
-    assert epochs_in(tmp_path) == steps
+def test_a_training_that_starts_over_removes_its_earlier_curves(tmp_path: Path) -> None:
+    for epochs in ((1, 2), (1, 2, 3)):
+        with TrialEvents(tmp_path) as events:
+            for epoch in epochs:
+                events.epoch(epoch, {"loss": 0.5})
+    assert epochs_in(tmp_path) == [1, 2, 3]
 
 
 def test_a_hyperparameter_named_like_a_column_of_ours_is_the_users(tmp_path: Path) -> None:
@@ -287,7 +241,7 @@ def test_a_hyperparameter_named_like_a_column_of_ours_is_the_users(tmp_path: Pat
     (event,) = events_in(tmp_path)
     content = event.summary.value[0].metadata.plugin_data.content
     names = [info.name for info in metadata.parse_experiment_plugin_data(content).hparam_infos]
-    assert names == ["role", "status", "epochs"]
+    assert names == ["trial", "role", "status", "epochs"]
 
 
 def test_events_are_written_without_tensorflow(tmp_path: Path) -> None:

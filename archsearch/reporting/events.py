@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from archsearch import standing
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.reporting.figures import save, search_history
+from archsearch.reporting.html.findings import read_findings
+from archsearch.reporting.ration import Ration
+from archsearch.reporting.search_events import (
+    SearchEvents,
+    write_columns,
+    write_missing_events,
+    write_search_figures,
+)
 from archsearch.reporting.tensorboard import TrialEvents, write_trial_session
 from archsearch.run_folder import RunFolder
 from archsearch.settings import SearchSettings
@@ -15,6 +25,9 @@ from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
     from archsearch.assignment import Assignment
+
+FIRST_SECONDS = 5.0
+"""What the first pictures are taken to cost, with the libraries they load."""
 
 
 class FigureWriter(SearchCallback):
@@ -44,17 +57,31 @@ class FigureWriter(SearchCallback):
 
 
 class EventWriter(SearchCallback):
-    """One folder of events per trial: its curves while it runs, then its row in the HParams table."""
+    """One folder of events per trial: its curves while it runs, then its row in the HParams table.
 
-    def __init__(self, folder: RunFolder) -> None:
+    And one for the search: its course after every trial, and its plots as pictures, at no more than a
+    hundredth of the time while it runs, and at its end.
+
+    Args:
+        folder: Of the run.
+        note: Told why there are no pictures; by default stderr.
+    """
+
+    def __init__(self, folder: RunFolder, note: Callable[[str], None] | None = None) -> None:
         self.folder = folder
+        self.note = note or _say
         self._open: dict[str, TrialEvents] = {}
+        self._search: SearchEvents | None = None
+        self._figures = Ration(self._draw, first_seconds=FIRST_SECONDS)
 
     def on_search_begin(self, beginning: Beginning) -> None:
-        """A process killed between the log and the events leaves a trial without its row: written now."""
-        for record in beginning.records:
-            if not any(self.folder.trial(record.trial_id).glob("events.out.tfevents.*.hparams")):
-                write_trial_session(self.folder.trial(record.trial_id), record)
+        """What an earlier session left is written anew, or where it is missing: it may have been killed."""
+        begin = time.time() - beginning.spent_seconds
+        write_columns(self.folder, read_findings(self.folder))
+        write_missing_events(self.folder, beginning.records, begin)
+        self._search = SearchEvents(self.folder, beginning.settings.direction, begin)
+        self._search.rebuild(beginning.records)
+        self._figures.begin()
 
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
         self._open[assignment.trial_id] = TrialEvents(self.folder.trial(assignment.trial_id))
@@ -65,8 +92,25 @@ class EventWriter(SearchCallback):
     def on_trial_end(self, record: TrialRecord) -> None:
         self._open.pop(record.trial_id).close()
         write_trial_session(self.folder.trial(record.trial_id), record)
+        if self._search is not None:
+            self._search.add(record)
+        self._figures.run_if_due()
 
     def on_search_end(self) -> None:
         for events in self._open.values():
             events.close()
         self._open.clear()
+        if self._search is not None:
+            self._search.close()
+            self._figures.run()
+
+    def _draw(self) -> None:
+        """Pictures that cannot be drawn must not end what made them worth drawing."""
+        try:
+            write_search_figures(self.folder)
+        except Exception as error:
+            self.note(f"TensorBoard's pictures could not be written: {type(error).__name__}: {error}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -32,10 +32,10 @@ POINTS = (("#56B4E9", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D")
 MAX_CLASSES_WITH_COUNTS = 20
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file, at 150 dots per inch."""
+def png(figure: Figure, dots_per_inch: int = 150) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
     return buffer.getvalue()
 
 

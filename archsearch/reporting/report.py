@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from archsearch.callbacks import Beginning, SearchCallback
+from archsearch.reporting.ration import Ration
 from archsearch.run_folder import RunFolder, write_atomically
 from archsearch.trials import TrialRecord
-
-SHARE = 0.01
-"""Of the elapsed time, that reports may take while the search runs."""
 
 FIRST_SECONDS = 4.0
 """What the first report is taken to cost, with the libraries it loads."""
@@ -77,28 +75,16 @@ class ReportWriter(SearchCallback):
         note: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.folder = folder
-        self.note = note
-        self.clock = clock
-        self._begin = clock()
-        self._spent = 0.0
-        self._expected = FIRST_SECONDS
+        self._ration = Ration(lambda: refresh_report(folder, note), first_seconds=FIRST_SECONDS, clock=clock)
 
     def on_search_begin(self, beginning: Beginning) -> None:
-        self._begin = self.clock()
+        self._ration.begin()
 
     def on_trial_end(self, record: TrialRecord) -> None:
-        if self._spent + self._expected <= SHARE * (self.clock() - self._begin):
-            self._write()
+        self._ration.run_if_due()
 
     def on_search_end(self) -> None:
-        self._write()
-
-    def _write(self) -> None:
-        start = self.clock()
-        refresh_report(self.folder, self.note)
-        self._expected = self.clock() - start
-        self._spent += self._expected
+        self._ration.run()
 
 
 def _say(text: str) -> None:

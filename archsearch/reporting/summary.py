@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archsearch.plan import format_epochs
+from archsearch.plan import format_epochs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
+from archsearch.time_fit import DEFAULT_EPOCHS, Length, Work
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import Architecture
 
@@ -31,6 +32,26 @@ def summary(run: Run) -> Iterator[str]:
     for correlation in run.rank_correlations:
         yield str(correlation)
     yield from _verdict(run, best, name)
+
+
+def final_training(run: Run) -> str:
+    """What the final training of the incumbent comes to, in words that follow the command."""
+    best, aim = run.incumbent, run.settings.final_seconds
+    if aim is not None and run.plan.final_macs is not None:
+        return f"in {format_seconds(aim)}, widened to {run.plan.final_macs / 1e6:.0f} M macs"
+    if aim is not None:
+        return f"in {format_seconds(aim)}"
+    if best is None or best.macs is None:
+        return f"{DEFAULT_EPOCHS} epochs"
+    dataset = run.stored["dataset"]
+    work = Work.final(
+        num_train=dataset["num_train"],
+        num_validation=dataset["num_validation"],
+        batch_size=run.stored["recipe"]["batch_size"],
+    )
+    length = Length(DEFAULT_EPOCHS, work.full_steps)
+    seconds = work.seconds(length, macs=best.macs, speed=run.plan.speed)
+    return f"{DEFAULT_EPOCHS} epochs, about {format_seconds(seconds)}; --max-time fits it to a time"
 
 
 def _lines(

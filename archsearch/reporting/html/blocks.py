@@ -102,30 +102,27 @@ def _groups(
     network = Architecture.from_dict(architecture)
     yield _Group([_Layer("input", 0)], "input", _size_text(image_shape))
     # Of images of unknown size every pooling is taken to fit.
-    side = 2 ** (len(network.convs) + 1)
-    shape = image_shape or (side, side, 1)
-    if network.fast_start:
-        filters = network.stem_filters(shape[2])
-        counted = f", {filters} filters" if image_shape else ""
-        yield _Group([_Layer("conv", filters)], f"whitening 2×2{counted}", "frozen")
-    every = network.layers(shape)
+    shape = image_shape or (2 ** (len(network.convs) + 1), 2 ** (len(network.convs) + 1), 1)
+    stem = network.stem_filters(shape[2])
+    if stem:
+        text = f"whitening 2×2, {stem} filters" if image_shape else "whitening 2×2"
+        yield _Group([_Layer("conv", stem)], text, "frozen")
+    convolutions = network.layers(shape)
     for convs, filters in zip(network.convs, network.filters, strict=True):
-        block = list(itertools.islice(every, convs))
+        block = list(itertools.islice(convolutions, convs))
         layers = [
-            drawn
-            for layer in block
-            for drawn in (_Layer("conv", filters), *[_Layer("pool", 0)] * layer.pooled)
+            layer for conv in block for layer in [_Layer("conv", filters)] + [_Layer("pool", 0)] * conv.pooled
         ]
         size = (block[0].height, block[0].width) if image_shape else None
         yield _Group(layers, f"{convs} × conv 3×3, {filters} filters", _size_text(size))
-    before = "flatten" if network.head == "flatten" else "global max-pooling"
+    features = "after flatten" if network.head == "flatten" else "after global pooling"
     if network.hidden_units:
-        dropout = f"dropout {network.dropout:.2f}, after {before}"
-        yield _Group([_Layer("dense", network.hidden_units)], f"dense, {network.hidden_units} units", dropout)
+        note = f"dropout {network.dropout:.2f}, {features}"
+        yield _Group([_Layer("dense", network.hidden_units)], f"dense, {network.hidden_units} units", note)
     classes = f"{num_classes} classes" if num_classes else "one unit a class"
-    straight = "" if network.hidden_units else f"after {before}; "
-    slope = f"{straight}LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
-    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", slope)
+    slope = f"LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
+    note = slope if network.hidden_units else f"{features}; {slope}"
+    yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", note)
 
 
 def _size_text(size: Sequence[int] | None) -> str:

@@ -62,7 +62,8 @@ def _cost_plot(findings: Findings, cost: Cost) -> Plot | None:
         if rung:
             data.append(_points(rung, format_epochs(epochs), cost, quality, marker(style, **faint)))
     front = pareto_front([record for record in trials if record.epochs == highest], cost, quality, direction)
-    data.append(_front(front, highest, cost, quality))
+    widest = max(getattr(record, cost) for record in trials)
+    data.append(_front(front, highest, cost, quality, widest))
     data += _leaders(findings, cost, quality)
     return plot(
         f"cost-{cost}",
@@ -101,10 +102,14 @@ def pareto_front(
     return front
 
 
-def _front(front: Sequence[TrialRecord], epochs: int, cost: Cost, quality: dict[str, float]) -> Data:
+def _front(
+    front: Sequence[TrialRecord], epochs: int, cost: Cost, quality: dict[str, float], widest: int
+) -> Data:
+    """To the right edge, or a front of one trial would be no line."""
+    best = [quality[record.trial_id] for record in front]
     return scatter(
-        [getattr(record, cost) for record in front],
-        [quality[record.trial_id] for record in front],
+        [*(getattr(record, cost) for record in front), widest],
+        [*best, best[-1]],
         mode="lines",
         name=f"Pareto front at {format_epochs(epochs)}",
         line={"color": "@vermillion", "width": 2, "shape": "hv"},

@@ -1,0 +1,107 @@
+"""The training of one given network for all of the time, as the final training trains a found one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.attribution.cells import FIXED
+
+
+def train(
+    *,
+    folder: str,
+    values: dict[str, Any],
+    max_width: float | None,
+    recipe: str,
+    seconds: float,
+    seed: int,
+    dataset: str,
+) -> dict[str, Any]:
+    """Trains, tests once, and leaves what a final training leaves.
+
+    The network is widened, or narrowed, as the product does it with a found one: to the macs of which
+    `FINAL_EPOCHS` passes over the images fit into the time.
+
+    Args:
+        folder: Of the run.
+        values: Of the network.
+        max_width: The most that it is widened to; `None`: what the time admits.
+        recipe: Name.
+        seconds: Wall-clock of all of it, from the start of this process.
+        seed: Of the validation split and of everything that is random.
+        dataset: A name or a path.
+
+    Returns:
+        Passes over the images that the network would have got in this time at width 1.
+    """
+    import psutil
+
+    from archsearch import runtime
+    from archsearch.dataset import load
+    from archsearch.final_result import Trained, leave
+    from archsearch.final_task import WIDTH_STEP, FinalTask, Options, fitted, kept_on_time, widened
+    from archsearch.measuring import measure
+    from archsearch.plan import FINAL_EPOCHS
+    from archsearch.problem import problem_of
+    from archsearch.run_folder import RunFolder
+    from archsearch.settings import resolve
+    from archsearch.speed import measure_speed
+    from archsearch.time_fit import DEFAULT_EPOCHS, Work, fit_length
+    from space.recipe import RECIPES
+
+    start = psutil.Process().create_time()
+    precision = runtime.set_precision("auto")
+    from archsearch.training import Training, TrialTask
+
+    place = RunFolder(Path(folder))
+    settings = resolve({"dataset": dataset, "seed": seed, "recipe": recipe})
+    splits = load(dataset, seed=seed, cache=place.cache)
+    problem = problem_of(settings, splits, None)
+    work = Work.final(
+        num_train=len(splits.train),
+        num_validation=len(splits.validation),
+        batch_size=RECIPES[recipe].batch_size,
+    )
+    measured, macs = problem.measured_network(settings)
+    speed = measure_speed(problem.hypermodel, measured, macs=macs, data=problem.data)
+    left = seconds - (time.time() - start)
+    admitted = int(work.macs_for(FINAL_EPOCHS, left, speed))
+    narrowest = {**values, "width": WIDTH_STEP}
+    width = widened(problem.hypermodel, narrowest, admitted)["width"]
+    options = Options(
+        epochs=DEFAULT_EPOCHS,
+        steps_per_epoch=None,
+        seed=seed,
+        max_seconds=seconds,
+        all_data=False,
+        tta=True,
+        precision=precision,
+    )
+    task = TrialTask(
+        trial_id=FIXED,
+        values={**values, "width": min(width, max_width or width)},
+        hypermodel=problem.hypermodel,
+        dataset=problem.data,
+        epochs=DEFAULT_EPOCHS,
+        seed=seed,
+    )
+    final = kept_on_time(fitted(FinalTask(task, options, None, ()), start=start), start=start)
+    history: list[dict[str, float]] = []
+    training = Training(final.task, lambda _epoch, epoch_values: history.append(epoch_values), final.on_time)
+    model = training.run()
+    trained = Trained(
+        final=final,
+        record=None,
+        splits=splits,
+        model=model,
+        history=history,
+        earlier_seconds=0.0,
+        start=start,
+        search_seconds=None,
+    )
+    leave(trained, place.final(FIXED))
+    as_it_is = fit_length(work, macs=measure(problem.hypermodel, values).macs or 1, seconds=left, speed=speed)
+    images = as_it_is.epochs * as_it_is.steps_per_epoch * work.batch_size
+    return {"epochs_at_width_1": images / work.num_train}

@@ -1,0 +1,257 @@
+"""The table, in Markdown, and what it says in words: means and deviations, never the best."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from archsearch.plan import format_seconds
+from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, series
+from benchmarks.attribution.lines import Line
+
+BEGIN = "<!-- benchmarks/attribution.py writes from here -->"
+END = "<!-- to here -->"
+
+EQUAL = 0.05
+"""By which the seconds of a run may differ from the budget, to count as equal."""
+
+RANDOM, FIXED = "random-search", "no-search"
+
+
+class Effect(NamedTuple):
+    """A difference between two cells that differ in one thing."""
+
+    of: str
+    where: str
+    cell: str
+    reference: str
+    better: str
+    worse: str
+
+
+EFFECTS = (
+    *(
+        Effect(
+            "Structure",
+            f"under the {recipe} recipe",
+            f"found-{recipe}",
+            f"documented-{recipe}",
+            "the network found does better than the documented one",
+            "the network found does worse than the documented one",
+        )
+        for recipe in ("documented", "modern")
+    ),
+    *(
+        Effect(
+            "Training",
+            f"of the {network} network",
+            f"{network}-modern",
+            f"{network}-documented",
+            "the modern recipe does better than the documented one",
+            "the modern recipe does worse than the documented one",
+        )
+        for network in ("documented", "found")
+    ),
+    Effect(
+        "Searching",
+        "instead of training a fixed network for all of the time",
+        PRODUCT,
+        FIXED,
+        "the search is worth its time",
+        "**no search wins**",
+    ),
+    Effect(
+        "Hyperband",
+        "instead of random draws for the same time",
+        PRODUCT,
+        RANDOM,
+        "Hyperband does better than random search",
+        "random search does better than Hyperband",
+    ),
+)
+"""The test accuracy of one view is what is compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of two cells, in points."""
+
+    difference: float
+    half_width: float | None
+    """Of the 95 % interval; `None` where no cell was run twice."""
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the interval holds 0."""
+        return self.half_width is not None and abs(self.difference) <= self.half_width
+
+    def __str__(self) -> str:
+        if self.half_width is None:
+            return f"{self.difference:+.2f} points"
+        low, high = self.difference - self.half_width, self.difference + self.half_width
+        return f"{self.difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"
+
+
+def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> list[float]:
+    """Of every run of a cell, in percent."""
+    return [100 * line[name] for line in lines if line["cell"] == cell]
+
+
+def pooled(lines: Sequence[Line]) -> tuple[float, int]:
+    """Deviation between the seeds of a cell, over all cells, with its degrees of freedom.
+
+    Three runs say little about the deviation of one cell; all cells together say more.
+    """
+    groups = [group for cell in CELLS if len(group := points(lines, cell)) > 1]
+    freedom = sum(len(group) - 1 for group in groups)
+    squares = sum((len(group) - 1) * statistics.variance(group) for group in groups)
+    return ((squares / freedom) ** 0.5, freedom) if freedom else (0.0, 0)
+
+
+def compared(lines: Sequence[Line], cell: str, reference: str) -> Comparison | None:
+    """The means of two cells; `None` if one was not run.
+
+    Args:
+        lines: Of one budget.
+        cell: What is looked at.
+        reference: What is taken off.
+    """
+    one, other = points(lines, cell), points(lines, reference)
+    if not one or not other:
+        return None
+    difference = statistics.mean(one) - statistics.mean(other)
+    deviation, freedom = pooled(lines)
+    if not freedom:
+        return Comparison(difference, None)
+    from scipy.special import stdtrit
+
+    error = deviation * (1 / len(one) + 1 / len(other)) ** 0.5
+    return Comparison(difference, float(stdtrit(freedom, 0.975)) * error)
+
+
+def sentence(lines: Sequence[Line], effect: Effect) -> str | None:
+    """What one effect comes to; `None` if one of its cells was not run."""
+    comparison = compared(lines, effect.cell, effect.reference)
+    if comparison is None:
+        return None
+    if comparison.difference == 0:
+        return f"{effect.of}, {effect.where}: no difference."
+    said = effect.better if comparison.difference > 0 else effect.worse
+    if comparison.half_width is None:
+        said += " in these single runs"
+    elif comparison.is_noise:
+        said += ", but within noise, so not shown"
+    return f"{effect.of}, {effect.where}: {comparison}: {said}."
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and, of several runs, deviation."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def rows(lines: Sequence[Line]) -> Iterator[str]:
+    """Of one budget."""
+    yield (
+        "| cell | test accuracy, one view, % | several views averaged, % | validation, % | runs "
+        "| M macs | epochs | minutes |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, cell in CELLS.items():
+        group = [line for line in lines if line["cell"] == name]
+        if not group:
+            continue
+        accuracies = (
+            spread(points(group, name, which))
+            for which in ("test_accuracy", "test_accuracy_tta", "val_accuracy")
+        )
+        sizes = (
+            spread([line["macs"] / 1e6 for line in group], 0),
+            spread([line["num_epochs"] for line in group], 0),
+            spread([line["seconds"] / 60 for line in group], 1),
+        )
+        yield f"| {cell.title} | {' | '.join([*accuracies, str(len(group)), *sizes])} |"
+
+
+def remarks(lines: Sequence[Line]) -> Iterator[str]:
+    """Of one budget: what each thing is worth, and whether the comparison is fair."""
+    budget = Budget(lines[0]["budget"])
+    missing = [name for name in series(budget.name).cells if not points(lines, name)]
+    if missing:
+        yield f"Not run yet: {', '.join(missing)}."
+    for effect in EFFECTS:
+        said = sentence(lines, effect)
+        if said is not None:
+            yield said
+    deviation, freedom = pooled(lines)
+    if freedom:
+        yield (
+            f"Deviation between seeds: {deviation:.2f} points, pooled over all cells; the intervals are "
+            "Student's with it."
+        )
+    else:
+        yield "One run a cell: there is no interval, and half a point is within what seeds do."
+    for name in ("documented-documented", "documented-modern"):
+        group = [line for line in lines if line["cell"] == name]
+        if group:
+            width = spread([line["hyperparameters"]["width"] for line in group])
+            epochs = statistics.mean(line["epochs_at_width_1"] for line in group)
+            yield f"{CELLS[name].title}: at width {width}; at width 1, {epochs:.1f} epochs would have fitted."
+    off = [
+        f"{line['cell']} with seed {line['seed']} took {format_seconds(line['seconds'])}"
+        for line in lines
+        if abs(line["seconds"] / budget.seconds - 1) > EQUAL
+    ]
+    if off:
+        yield f"Not of equal time, by more than {100 * EQUAL:.0f} %: {'; '.join(off)}."
+    else:
+        yield f"Every run took {format_seconds(budget.seconds)}, within {100 * EQUAL:.0f} %."
+
+
+def circumstances(lines: Sequence[Line]) -> str:
+    """Machines, versions and commits of all lines."""
+    found = [
+        dict.fromkeys(
+            f"{line['machine']['processor']}, {line['machine']['cores']} cores, "
+            f"{', '.join(line['machine']['gpus']) or 'no GPU'}"
+            for line in lines
+        ),
+        dict.fromkeys(
+            f"TensorFlow {line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
+            for line in lines
+        ),
+        dict.fromkeys(f"commit {str(line['git_commit'])[:7]}" for line in lines),
+    ]
+    return "; ".join(" and ".join(each) for each in found) + "."
+
+
+def table(lines: Sequence[Line]) -> Iterator[str]:
+    """All budgets, the shortest first."""
+    if not lines:
+        yield "Nothing was run yet."
+        return
+    budgets = sorted({line["budget"] for line in lines}, key=lambda name: Budget(name).seconds)
+    for budget in budgets:
+        group = [line for line in lines if line["budget"] == budget]
+        yield f"### {format_seconds(Budget(budget).seconds)} for every cell"
+        yield ""
+        yield from rows(group)
+        yield ""
+        yield from (f"- {remark}" for remark in remarks(group))
+        yield ""
+    yield circumstances(lines)
+
+
+def placed(page: str, lines: Sequence[Line]) -> str:
+    """The page with the table of these results between its marks.
+
+    Raises:
+        ValueError: The page has not exactly one pair of marks.
+    """
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"The page must have one line {BEGIN} and one line {END}.")
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return "".join([before, BEGIN, "\n\n", "\n".join(table(lines)), "\n\n", END, after])

@@ -1,0 +1,401 @@
+"""The attribution: which cells are run, what is kept of them, and what the table says."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import UserError
+from archsearch.flags import final_parser, search_parser
+from archsearch.plan import Cost, Plan, Rung, Speed, plan_brackets
+from benchmarks.attribution import running, table
+from benchmarks.attribution.cells import CELLS, Budget, Job
+from benchmarks.attribution.lines import append, read
+
+ROOT = Path(__file__).resolve().parent.parent
+MACHINE = {"processor": "a processor", "cores": 2, "gpus": []}
+VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1"}
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    """The script, which the package beside it hides from an import."""
+    return runpy.run_path(str(ROOT / "benchmarks" / "attribution.py"))
+
+
+def line(cell: str, accuracy: float, *, seed: int = 0, budget: str = "12m", seconds: float = 720) -> Any:
+    """As much of a line as the table reads; the accuracy in percent."""
+    share = accuracy / 100
+    return {
+        "cell": cell,
+        "budget": budget,
+        "seed": seed,
+        "seconds": seconds,
+        "test_accuracy": share,
+        "test_accuracy_tta": share,
+        "val_accuracy": share,
+        "macs": 20_000_000,
+        "num_epochs": 12,
+        "hyperparameters": {"width": 0.25},
+        "epochs_at_width_1": 0.9,
+        "machine": MACHINE,
+        "versions": VERSIONS,
+        "git_commit": "0123456789abcdef",
+    }
+
+
+def group(cell: str, *accuracies: float) -> list[Any]:
+    return [line(cell, accuracy, seed=seed) for seed, accuracy in enumerate(accuracies)]
+
+
+class Runner:
+    """Leaves what the commands would leave, and notes them."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+
+    def __call__(self, arguments: Sequence[str]) -> str:
+        self.commands.append(list(arguments))
+        if "--train" in arguments:
+            request = json.loads(arguments[-1])
+            leave_final(Path(request["folder"]) / "final" / "fixed")
+            return 'something printed\n{"epochs_at_width_1": 0.9}\n'
+        folder = Path(arguments[arguments.index("--logs") + 1]) / arguments[arguments.index("--run") + 1]
+        if arguments[0] == "search.py":
+            leave_search(folder)
+        else:
+            leave_final(folder / "final" / "best")
+        return ""
+
+
+def leave_final(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    result = dict.fromkeys(running.RESULTS, 1) | {"test_accuracy": 0.9, "test_accuracy_tta": 0.91}
+    result |= {"published": None, "machine": MACHINE, "versions": VERSIONS}
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "history.json").write_text(
+        json.dumps({"epochs": [{"val_accuracy": 0.5}, {"val_accuracy": 0.8}]})
+    )
+
+
+def leave_search(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    plan = Plan(
+        max_epochs=9,
+        factor=3,
+        iterations=1,
+        images_per_epoch=9000,
+        num_validation=5000,
+        confirm=1,
+        baseline_width=0.25,
+        max_macs=20_000_000,
+        max_params=None,
+        max_seconds=240,
+        cost=Cost(1.0, 1.0, 1.0),
+        speed=Speed(1e10, 8.0, "measured"),
+        final_macs=22_000_000,
+    )
+    stored = {
+        "settings": {},
+        "plan": plan.to_dict(),
+        "recipe": {"name": "modern", "optimizer": "sgd"},
+        "hypermodel": "",
+        "dataset": {"content_hash": ""},
+        "versions": {},
+        "machine": {},
+        "finished": True,
+    }
+    (folder / "settings.json").write_text(json.dumps(stored))
+    (folder / "trials.jsonl").write_text("")
+
+
+def run_all(script: Any, tmp_path: Path, runner: Runner, *flags: str) -> list[dict[str, Any]]:
+    results = tmp_path / "results.jsonl"
+    arguments = ["--results", str(results), "--logs", str(tmp_path / "logs"), *flags]
+    script["run_all"](script["parse"](arguments), run=runner)
+    return read(results)
+
+
+# What is run.
+
+
+def test_a_third_of_the_budget_searches() -> None:
+    assert (Budget("12m").search_seconds, Budget("12m").final_seconds) == (240, 480)
+    assert (Budget("90m").search_seconds, Budget("90m").final_seconds) == (1800, 3600)
+
+
+def test_twelve_minutes_run_every_cell_three_times_and_ninety_three_cells_once(
+    script: Any, tmp_path: Path
+) -> None:
+    flags = script["parse"](["--results", str(tmp_path / "none")])
+    asked = [job.key for job, done in script["missing"](flags) if not done]
+    short = {(cell, "12m", seed) for cell in CELLS for seed in (0, 1, 2)}
+    long = {(cell, "90m", 0) for cell in ("found-modern", "no-search", "random-search")}
+    assert len(asked) == 21
+    assert set(asked) == short | long
+
+
+def test_a_budget_is_the_same_however_it_is_written(script: Any) -> None:
+    assert script["parse"](["--budget", "720s", "1.5h", "12m"]).budget == [
+        Budget("12m"),
+        Budget("90m"),
+        Budget("12m"),
+    ]
+
+
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell.values is None])
+def test_the_commands_of_a_searched_network_are_the_products_own(cell: str) -> None:
+    limits = {"max_epochs": 9, "images_per_epoch": 9000, "max_macs": 20_000_000}
+    search, final = Job(cell, Budget("12m"), 2, "cifar10").commands("logs", limits)
+    searched = search_parser("search.py").parse_args(search[1:])
+    trained = final_parser("final_train.py").parse_args(final[1:])
+    assert (search[0], final[0]) == ("search.py", "final_train.py")
+    assert (searched.max_seconds, searched.final_seconds, searched.seed) == (240, 480, 2)
+    assert searched.recipe == ("documented" if cell == "found-documented" else "modern")
+    assert (trained.best, trained.max_seconds, trained.tta, trained.all_data) == (True, 480, True, None)
+    assert searched.run == trained.run == f"attribution-12m-{cell}-2"
+
+
+def test_random_search_promotes_nothing_and_keeps_to_the_limits_of_the_product() -> None:
+    limits = {"max_epochs": 9, "images_per_epoch": 9000, "max_macs": 20_000_000}
+    search, _ = Job("random-search", Budget("12m"), 0, "cifar10").commands("logs", limits)
+    flags = search_parser("search.py").parse_args(search[1:])
+    assert (flags.images_per_epoch, flags.max_macs, flags.confirm) == (9000, 20_000_000, 0)
+    brackets = plan_brackets(max_epochs=flags.max_epochs, factor=flags.factor)
+    assert [bracket.rungs for bracket in brackets] == [(Rung(epochs=9, size=2),)]
+
+
+def test_random_search_without_a_limit_on_macs_gets_none() -> None:
+    limits = {"max_epochs": 3, "images_per_epoch": 9000, "max_macs": None}
+    search, _ = Job("random-search", Budget("90m"), 0, "cifar10").commands("logs", limits)
+    assert "--max-macs" not in search
+
+
+@pytest.mark.parametrize(
+    ("cell", "recipe", "max_width"),
+    [
+        ("documented-documented", "documented", 1.0),
+        ("documented-modern", "modern", 1.0),
+        ("no-search", "modern", None),
+    ],
+)
+def test_a_given_network_is_trained_for_all_of_the_budget(
+    cell: str, recipe: str, max_width: float | None
+) -> None:
+    (command,) = Job(cell, Budget("12m"), 0, "cifar10").commands("logs", None)
+    request = json.loads(command[-1])
+    assert (request["seconds"], request["recipe"], request["max_width"]) == (720, recipe, max_width)
+    assert (request["values"] == {}) is cell.startswith("documented")
+
+
+# What is kept.
+
+
+def test_every_cell_leaves_one_line_and_a_second_call_runs_nothing(script: Any, tmp_path: Path) -> None:
+    runner = Runner()
+    lines = run_all(script, tmp_path, runner, "--budget", "12m", "--seeds", "1")
+    assert [each["cell"] for each in lines] == list(CELLS)
+    assert {each["seed"] for each in lines} == {1}
+    assert len(runner.commands) == 3 * 2 + 3
+    assert run_all(script, tmp_path, again := Runner(), "--budget", "12m", "--seeds", "1") == lines
+    assert again.commands == []
+
+
+def test_a_line_holds_the_last_validation_accuracy_and_what_the_search_was(
+    script: Any, tmp_path: Path
+) -> None:
+    (found,) = run_all(
+        script, tmp_path, Runner(), "--only", "found-modern", "--budget", "12m", "--seeds", "0"
+    )
+    assert (found["test_accuracy"], found["test_accuracy_tta"], found["val_accuracy"]) == (0.9, 0.91, 0.8)
+    assert found["num_epochs"] == 2
+    assert found["plan"]["max_macs"] == 20_000_000
+    assert found["seconds"] == pytest.approx(sum(found["seconds_of_parts"]))
+    assert str(tmp_path) not in json.dumps(found)
+
+
+def test_a_torn_last_line_is_run_again_and_the_others_stay(script: Any, tmp_path: Path) -> None:
+    append(tmp_path / "results.jsonl", line("documented-modern", 90.0))
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"cell": "no-search", "budget": "12')
+    cells = ("documented-modern", "no-search")
+    runner = Runner()
+    lines = run_all(script, tmp_path, runner, "--only", *cells, "--budget", "12m", "--seeds", "0")
+    assert len(runner.commands) == 1
+    assert [each["cell"] for each in lines] == list(cells)
+    assert lines[0] == line("documented-modern", 90.0)
+
+
+def test_a_cell_that_fails_leaves_no_line(script: Any, tmp_path: Path) -> None:
+    class Failing(Runner):
+        def __call__(self, arguments: Sequence[str]) -> str:
+            if arguments[0] == "final_train.py":
+                raise UserError("final_train.py ended with status 1.")
+            return super().__call__(arguments)
+
+    with pytest.raises(UserError, match="status 1"):
+        run_all(script, tmp_path, Failing(), "--only", "found-modern", "--budget", "12m")
+    assert read(tmp_path / "results.jsonl") == []
+
+
+def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run --only found-modern --budget 12m first"):
+        run_all(script, tmp_path, Runner(), "--only", "random-search", "--budget", "12m")
+
+
+def test_the_committed_results_are_of_cifar10_only(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(each["is_cifar10"] for each in read(script["RESULTS"]))
+    monkeypatch.setitem(script["run_all"].__globals__, "RESULTS", tmp_path / "results.jsonl")
+    with pytest.raises(UserError, match="not CIFAR-10"):
+        run_all(script, tmp_path, Runner(), "--only", "no-search", "--budget", "12m")
+    assert read(tmp_path / "results.jsonl") == []
+
+
+def test_a_command_that_fails_is_named() -> None:
+    with pytest.raises(UserError, match=r"search\.py --no-such-flag ended with status 2"):
+        running.run_command(["search.py", "--no-such-flag"])
+
+
+@pytest.mark.end_to_end
+def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/attribution.py", "--only", "documented-modern", "--budget", "20s"]
+    command += ["--dataset", "digits", "--logs", str(tmp_path), "--results", str(tmp_path / "results.jsonl")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (kept,) = read(tmp_path / "results.jsonl")
+    assert kept["hyperparameters"].keys() == {"width"}
+    assert kept["hyperparameters"]["width"] <= 1
+    assert kept["recipe"] == "modern"
+    assert 0 < kept["test_accuracy"] < 1
+    assert kept["is_cifar10"] is False
+    assert str(tmp_path) not in json.dumps(kept)
+
+
+# What the table says.
+
+
+def test_a_difference_has_students_interval_with_the_pooled_deviation() -> None:
+    """Deviations 1 and 1, four degrees of freedom: 2.776 x sqrt(1/3 + 1/3) = 2.267."""
+    lines = [*group("found-modern", 94, 95, 96), *group("documented-modern", 90, 91, 92)]
+    comparison = table.compared(lines, "found-modern", "documented-modern")
+    assert comparison is not None
+    assert comparison.difference == pytest.approx(4.0)
+    assert comparison.half_width == pytest.approx(2.267, abs=1e-3)
+    assert str(comparison) == "+4.00 points (95 % interval +1.73 to +6.27)"
+
+
+def test_the_deviation_is_pooled_over_all_cells_with_more_than_one_run() -> None:
+    """Squares 2 with 2 degrees of freedom and 8 with 1: sqrt(10 / 3)."""
+    lines = [*group("found-modern", 94, 95, 96), *group("no-search", 90, 94), *group("random-search", 50)]
+    assert table.pooled(lines) == (pytest.approx((10 / 3) ** 0.5), 3)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((94, 95, 96), ": the network found does better than the documented one."),
+        ((86, 87, 88), ": the network found does worse than the documented one."),
+        (
+            (91, 92, 93),
+            ": the network found does better than the documented one, but within noise, so not shown.",
+        ),
+        (
+            (89, 90, 91),
+            ": the network found does worse than the documented one, but within noise, so not shown.",
+        ),
+        ((90, 91, 92), ": no difference."),
+    ],
+)
+def test_structure_is_said_in_each_direction(found: tuple[float, ...], said: str) -> None:
+    lines = [*group("found-modern", *found), *group("documented-modern", 90, 91, 92)]
+    (sentence,) = [each for each in table.remarks(lines) if each.startswith("Structure")]
+    assert sentence.startswith("Structure, under the modern recipe")
+    assert sentence.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "said"),
+    [
+        ((98, 99, 100), ": **no search wins**."),
+        ((95, 96, 97), ": **no search wins**, but within noise, so not shown."),
+        ((90, 91, 92), ": the search is worth its time."),
+    ],
+)
+def test_the_table_says_whether_no_search_wins(fixed: tuple[float, ...], said: str) -> None:
+    lines = [*group("found-modern", 94, 95, 96), *group("no-search", *fixed)]
+    (sentence,) = [each for each in table.remarks(lines) if each.startswith("Searching")]
+    assert sentence.endswith(said)
+
+
+def test_single_runs_get_a_direction_but_no_interval() -> None:
+    lines = [line("found-modern", 94.0, budget="90m"), line("no-search", 94.5, budget="90m")]
+    said = " ".join(table.remarks(lines))
+    assert "-0.50 points: **no search wins** in these single runs." in said
+    assert "interval, and half a point is within what seeds do" in said
+
+
+def test_training_is_said_of_both_networks() -> None:
+    lines = [
+        *group("documented-documented", 80, 81, 82),
+        *group("documented-modern", 90, 91, 92),
+        *group("found-documented", 85, 86, 87),
+        *group("found-modern", 80, 81, 82),
+    ]
+    said = [each for each in table.remarks(lines) if each.startswith("Training")]
+    assert [each.split(":")[0] for each in said] == [
+        "Training, of the documented network",
+        "Training, of the found network",
+    ]
+    assert said[0].endswith(": the modern recipe does better than the documented one.")
+    assert said[1].endswith(": the modern recipe does worse than the documented one.")
+
+
+def test_a_row_shows_mean_and_deviation_and_never_the_best() -> None:
+    rows = list(table.rows(group("no-search", 90, 91, 95)))
+    accuracy = "92.00 ± 2.65"  # squares 4, 1, 9; 14 / 2 = 7
+    assert rows[2:] == [
+        f"| no search: a fixed network, modern recipe | {accuracy} | {accuracy} | {accuracy} | 3 "
+        "| 20 ± 0 | 12 ± 0 | 12.0 ± 0.0 |"
+    ]
+    assert "95" not in rows[2]
+
+
+@pytest.mark.parametrize(("seconds", "equal"), [(720 * 1.04, True), (720 * 0.96, True), (720 * 1.06, False)])
+def test_runs_that_are_not_of_equal_time_are_named(seconds: float, equal: bool) -> None:
+    said = list(table.remarks([line("no-search", 90.0, seconds=seconds)]))
+    assert any(each.startswith("Every run took 12 min") for each in said) is equal
+    assert ("Not of equal time, by more than 5 %: no-search with seed 0 took 13 min." in said) is not equal
+
+
+def test_what_was_not_run_is_named_and_nothing_is_said_of_it() -> None:
+    said = list(table.remarks([line("found-modern", 94.0, budget="90m")]))
+    assert said[0] == "Not run yet: no-search, random-search."
+    assert not any(each.startswith(("Searching", "Hyperband")) for each in said)
+
+
+def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_have_had() -> None:
+    said = list(table.remarks(group("documented-modern", 90, 91, 92)))
+    assert any(
+        each.startswith("documented network, modern recipe: at width 0.25 ± 0.00; at width 1, 0.9 epochs")
+        for each in said
+    )
+
+
+def test_the_page_is_made_from_the_results(script: Any) -> None:
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert table.placed(page, read(script["RESULTS"])) == page
+
+
+@pytest.mark.parametrize("page", ["", table.BEGIN, f"{table.BEGIN} {table.END} {table.END}"])
+def test_a_page_without_one_pair_of_marks_is_refused(page: str) -> None:
+    with pytest.raises(ValueError, match="one line <!-- benchmarks"):
+        table.placed(page, [])

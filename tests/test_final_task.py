@@ -1,0 +1,125 @@
+"""What a final training trains, and for how long."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archsearch import final_task
+from archsearch.dataset import Images
+from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
+from archsearch.plan import Speed
+
+IMAGE_SHAPE = (32, 32, 3)
+
+OPTIONS = Options(
+    epochs=50,
+    steps_per_epoch=None,
+    seed=0,
+    max_seconds=None,
+    all_data=False,
+    tta=False,
+    precision="float32",
+)
+
+ONE_BLOCK = {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "filters": 32, "growth": 1.0}
+
+
+@pytest.fixture
+def hypermodel(tensorflow: Any) -> Any:
+    from space.hypermodel import VGGHyperModel
+
+    return VGGHyperModel(IMAGE_SHAPE, 10)
+
+
+def macs_of(hypermodel: Any, values: dict[str, Any]) -> int:
+    return final_task.measure(hypermodel, values).macs or 0
+
+
+@pytest.mark.tensorflow
+def test_without_a_goal_nothing_is_widened(hypermodel: Any) -> None:
+    assert widened(hypermodel, ONE_BLOCK, None) == ONE_BLOCK
+
+
+@pytest.mark.tensorflow
+def test_a_network_is_widened_as_far_as_the_macs_admit(hypermodel: Any) -> None:
+    """1x32 1x32, flatten 512: the first convolution has 32 x 32 x 9 x 3 x 32 macs, and so on."""
+    first, second, dense = 32 * 32 * 9 * 3 * 32, 16 * 16 * 9 * 32 * 32, 8 * 8 * 32 * 512
+    assert macs_of(hypermodel, ONE_BLOCK) == first + second + dense
+    # Twice the width: twice the first convolution's, four times what both ends of the others have.
+    twice = 2 * first + 4 * second + 4 * dense
+    exact = widened(hypermodel, ONE_BLOCK, twice)
+    assert macs_of(hypermodel, exact) == twice
+    assert exact == {**ONE_BLOCK, "width": pytest.approx(2.0, abs=0.25)}
+    less = widened(hypermodel, ONE_BLOCK, twice - 1)
+    assert macs_of(hypermodel, less) < twice
+    assert less["width"] < exact["width"]
+
+
+@pytest.mark.tensorflow
+def test_a_network_above_the_goal_stays_as_it_was_found(hypermodel: Any) -> None:
+    assert widened(hypermodel, ONE_BLOCK, 1000) == {**ONE_BLOCK, "width": 1.0}
+
+
+@pytest.mark.tensorflow
+def test_a_narrowed_baseline_is_widened_from_its_own_width(hypermodel: Any) -> None:
+    half, whole = macs_of(hypermodel, {"width": 0.5}), macs_of(hypermodel, {})
+    assert widened(hypermodel, {"width": 0.5}, half)["width"] >= 0.5
+    wider = widened(hypermodel, {"width": 0.5}, whole)
+    assert macs_of(hypermodel, wider) == whole
+
+
+def test_networks_that_do_not_know_their_macs_are_not_widened() -> None:
+    assert widened(SimpleNamespace(), {"units": 3}, 10**9) == {"units": 3}
+
+
+def a_task(hypermodel: Any, *, num_train: int = 1000, num_validation: int = 100) -> Any:
+    from archsearch.training import TrainingData, TrialTask
+
+    def images(number: int) -> Images:
+        return Images(np.zeros((number, *IMAGE_SHAPE), np.uint8), np.zeros(number, np.int64))
+
+    data = TrainingData(images(num_train), images(num_validation), 10, flip=True)
+    return TrialTask("best", ONE_BLOCK, hypermodel, data, epochs=50, seed=0)
+
+
+@pytest.mark.tensorflow
+def test_without_a_time_the_epochs_stay(hypermodel: Any) -> None:
+    final = FinalTask(a_task(hypermodel), OPTIONS, on_time=None, notes=())
+    assert fitted(final, start=0.0) is final
+    assert kept_on_time(final, start=0.0) is final
+
+
+@pytest.mark.tensorflow
+def test_epochs_are_fitted_to_what_is_left_of_the_time(
+    hypermodel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = a_task(hypermodel)
+    macs = macs_of(hypermodel, ONE_BLOCK)
+    # 1,000 forward passes a second: an epoch of three batches of 256, each forward and twice backward, and of
+    # 100 validation images takes 2.404 s.
+    speed = Speed(1000.0 * macs, overhead_seconds=3.0, source="measured")
+    monkeypatch.setattr(final_task, "_measured_speed", lambda task, macs: speed)
+    monkeypatch.setattr(final_task.time, "time", lambda: 110.0)
+    options = dataclasses.replace(OPTIONS, max_seconds=78.0)
+    final = fitted(FinalTask(task, options, on_time=None, notes=()), start=100.0)
+    # Of the 68 s left a hundredth, 8 s to close, 3 s of overhead and 1.25 s for the images to evaluate go
+    # off: 55.07 s, 22.9 epochs.
+    assert final.options.epochs == final.task.epochs == 22
+    assert final.options.steps_per_epoch == 3  # 66 steps; 23 epochs of two would be fewer
+    assert final.notes == (
+        "22 epochs of 768 images fit into 78 s",
+        "50 epochs of all images would take 2 min",
+    )
+    on_time = kept_on_time(final, start=100.0).on_time
+    assert on_time is not None
+    assert on_time([]) == 3
+
+
+def test_views_are_averaged_only_when_asked_for() -> None:
+    assert OPTIONS.num_views == 1
+    assert dataclasses.replace(OPTIONS, tta=True).num_views == 6
