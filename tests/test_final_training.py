@@ -317,3 +317,63 @@ def test_averaged_views_stand_beside_the_single_one(logs: Path) -> None:
     assert both["test_loss"] == pytest.approx(single["test_loss"])
     assert 0 <= both["test_accuracy_tta"] <= 1
     assert both["tta_views"] == "6 views: plain and moved by one pixel both ways, each mirrored too"
+
+
+# What is left to be taken away.
+
+
+@pytest.mark.tensorflow
+def test_the_network_found_is_left_as_a_script_and_in_the_formats_asked_for(logs: Path) -> None:
+    from archsearch.exporting.records import read_exports
+
+    result = best_of(logs, epochs=1, export=("keras", "litert", "litert-int8"))
+    folder = logs / "default" / "final" / "best"
+    assert "def build():" in (folder / "model.py").read_text(encoding="utf-8")
+    assert json.loads((folder / "result.json").read_text()) == result, "exports have a file of their own"
+    exports = read_exports(folder)
+    assert [each.format for each in exports] == ["keras", "litert", "litert-int8"]
+    assert {each.images for each in exports} == {"the 4 test images of arrays"}
+    assert exports[0].accuracy == result["test_accuracy"]
+    assert [path.name for path in folder.iterdir() if "unfinished" in path.name] == []
+
+
+@pytest.mark.tensorflow
+def test_an_export_that_fails_does_not_undo_the_training(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch.exporting import convert
+    from archsearch.exporting.records import read_exports
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setitem(convert._WRITERS, "litert", fail)
+    result = best_of(logs, epochs=1, export=("litert",))
+    folder = logs / "default" / "final" / "best"
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert [each.problem for each in read_exports(folder)] == ["RuntimeError: no memory"]
+
+
+@pytest.mark.tensorflow
+def test_an_interrupted_export_names_the_command_that_goes_on(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.exporting import convert
+
+    def interrupt_it(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(convert._WRITERS, "litert", interrupt_it)
+    command = f"archsearch export default --logs {logs} --format litert"
+    with pytest.raises(KeyboardInterrupt, match=f"^the training is complete. Continue: {command}$"):
+        best_of(logs, epochs=1, export=("litert",))
+    assert (logs / "default" / "final" / "best" / "result.json").exists()
+
+
+def test_a_missing_package_is_noticed_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install tf2onnx onnx onnxruntime"):
+        final_train(tmp_path, export=("onnx",))
+    assert list(tmp_path.iterdir()) == []
