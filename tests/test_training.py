@@ -548,3 +548,18 @@ def test_the_identity_of_a_training_is_plain_data() -> None:
     assert identity["values"] == {"rate": 0.05}
     assert (identity["epochs"], identity["seed"], identity["num_images"]) == (2, 11, 24)
     assert identity["recipe"] == RECIPE.to_dict()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_networks_compute_in_the_precision_that_was_set(precision: str) -> None:
+    """What is cleared between two trials does not take it along; an interrupted one goes on in it."""
+    from archsearch import runtime
+    from archsearch.training import Training
+
+    with runtime.own_precision():
+        runtime.set_precision(precision)
+        for _ in range(2):
+            training = Training(task(hypermodel=vgg(), **VGG), lambda epoch, values: None)
+            model = training.run()
+            computed = {layer.compute_dtype for layer in model.layers if "conv" in layer.name}
+            assert computed == {precision.removeprefix("mixed_")}
