@@ -1,7 +1,7 @@
 """What each element of the modern recipe is worth: one removed, or another put in its place, at a time.
 
     python benchmarks/recipe.py                 # the cells that are missing, some 5 minutes each on 2 cores
-    python benchmarks/recipe.py --table         # what there is, as docs/recipe.md has it
+    python benchmarks/recipe.py --table         # what there is, as a table in Markdown
 
 Every cell trains the same network for the same epochs on CIFAR-10's training part, and is judged on the
 validation part only; the test part is never read. One line of benchmarks/results/recipe.jsonl a run, so that
