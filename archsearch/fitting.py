@@ -174,6 +174,7 @@ def fit(
     num_train: int,
     num_validation: int,
     speed: Speed,
+    final_speed: Speed | None = None,
     spent_seconds: float = START_UP,
 ) -> Plan:
     """The first of the ambitions that fits, with as many images, macs and iterations as the time admits.
@@ -185,7 +186,8 @@ def fit(
         population: Costs of the networks to choose from.
         num_train: Training images, the validation split taken off.
         num_validation: Validation images.
-        speed: Of this machine.
+        speed: Of this machine, in a search.
+        final_speed: Of a network as large as the one in the final training; `None`: like `speed`.
         spent_seconds: Of the time given, before the first trial.
 
     Returns:
@@ -196,7 +198,13 @@ def fit(
         raise UserError(
             f"--images-per-epoch {settings.images_per_epoch} is more than the {num_train} training images."
         )
-    final_macs = _final_macs(settings, population, num_train, num_validation, speed)
+    final_macs = final_macs_of(
+        settings,
+        population=population,
+        num_train=num_train,
+        num_validation=num_validation,
+        speed=final_speed or speed,
+    )
     if final_macs is not None:
         limits = (settings.max_macs, max(final_macs, population.tightest))
         settings = dataclasses.replace(settings, max_macs=min(each for each in limits if each is not None))
@@ -209,8 +217,13 @@ def fit(
     return choice.filled(choice.best(confirm=few) or choice.best(confirm=0) or choice.smallest())
 
 
-def _final_macs(
-    settings: SearchSettings, population: Population, num_train: int, num_validation: int, speed: Speed
+def final_macs_of(
+    settings: SearchSettings,
+    *,
+    population: Population,
+    num_train: int,
+    num_validation: int,
+    speed: Speed,
 ) -> int | None:
     """Of the largest network for whose final training its time is enough; `None` without such a time."""
     if settings.final_seconds is None or not population.counted:

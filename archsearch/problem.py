@@ -34,17 +34,23 @@ class Problem:
     measure: Callable[[dict[str, Any]], Measured]
     recipe: dict[str, Any] | None
 
-    def measured_network(self, settings: SearchSettings) -> tuple[dict[str, Any], int]:
-        """Values and macs of the network to measure the speed on: the baseline near the size to come."""
-        measured = self.measure({})
-        if measured.macs is None:
+    def measured_network(self, limit: float | None) -> tuple[dict[str, Any], int]:
+        """Values and macs of a network to measure the speed on: the widest baseline within the limit."""
+        if self.measure({}).macs is None:
             return {}, 1
-        # On a CPU the plan will come to about this; on a GPU the documented network takes milliseconds.
-        gpus = runtime.import_tensorflow().config.list_physical_devices("GPU")
-        wanted = measured.macs if gpus else measured.macs / 16
-        limit = min(wanted, settings.max_macs or wanted)
         width, macs = self.population.baseline(limit)
         return {"width": width}, macs
+
+    def searched_macs(self, settings: SearchSettings) -> float | None:
+        """About what the plan will come to: on a CPU a fraction of the documented network's macs.
+
+        On a GPU that network takes milliseconds.
+        """
+        macs = self.measure({}).macs
+        if macs is None:
+            return None
+        wanted = macs if runtime.import_tensorflow().config.list_physical_devices("GPU") else macs / 16
+        return min(wanted, settings.max_macs or wanted)
 
 
 def problem_of(

@@ -32,8 +32,10 @@ from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
+from archsearch.starting import starting_points
 from archsearch.trials import TrialRecord, read_records
 from archsearch.typed import from_plain
+from space.starting_points import STARTING_POINTS
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -59,6 +61,14 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         num_validation=num_validation,
         speed=_stored_speed(folder) or estimate_speed(),
     )
+
+
+def _measured_speed(problem: Problem, limit: float | None) -> Speed:
+    """Of a network within a limit on macs."""
+    from archsearch.speed import measure_speed
+
+    values, macs = problem.measured_network(limit)
+    return measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
 
 
 def _stored_speed(folder: RunFolder) -> Speed | None:
@@ -157,6 +167,10 @@ class Search:
                 records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
+            if stored is None:
+                notes += self._begin_with(tuner, problem)
+            else:
+                tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             if stored is not None:
                 check_same(stored, description)
@@ -165,6 +179,20 @@ class Search:
             self._run(tuner, problem, settings, records, notes)
             write_json(self.folder.settings, {**description, "finished": True})
         return Run(self.folder)
+
+    def _begin_with(self, tuner: HyperbandTuner, problem: Problem) -> list[str]:
+        """Gives the first slots the starting points of the built-in space; a sentence on that."""
+        if self.hypermodel is not None:
+            return []
+        draws = tuner.oracle.draws
+        draws.begin_with = starting_points(
+            map(draws.complete, STARTING_POINTS),
+            admits=lambda values: admits(problem.measure(values), tuner.plan),
+            known=draws.baseline_values,
+            first_rung=tuner.plan.brackets[0].rungs[0].size,
+        )
+        names = "; ".join(problem.measure(values).text for values in draws.begin_with)
+        return [f"The first networks are starting points of the space, not drawn: {names}."] if names else []
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
@@ -186,25 +214,29 @@ class Search:
         return records
 
     def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
-        from archsearch.speed import measure_speed
-
         if problem.measure({}).macs is None:  # then no network can be widened to a time
             settings = dataclasses.replace(settings, final_seconds=None)
-        speed = estimate_speed()
+        costs: dict[str, Any] = {
+            "population": problem.population,
+            "num_train": len(problem.data.train),
+            "num_validation": len(problem.data.validation or ()),
+        }
+        speed, final_speed = estimate_speed(), None
         if self.run_trial is None:
-            values, macs = problem.measured_network(settings)
             try:
-                speed = measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
+                speed = _measured_speed(problem, problem.searched_macs(settings))
+                final_macs = fitting.final_macs_of(settings, **costs, speed=speed)
+                if final_macs is not None:  # wide networks are faster per mac than narrow ones
+                    final_speed = _measured_speed(problem, final_macs)
             except Exception as error:  # the same network as a trial would be a FAILED one, not the end
                 notes.append(
                     f"The speed is estimated, for measuring it failed: {type(error).__name__}: {error}"
                 )
         return fitting.fit(
             settings,
-            population=problem.population,
-            num_train=len(problem.data.train),
-            num_validation=len(problem.data.validation or ()),
+            **costs,
             speed=speed,
+            final_speed=final_speed,
             spent_seconds=time.time() - start,
         )
 
@@ -259,6 +291,7 @@ class Search:
             "hypermodel": hypermodel_name(self.hypermodel),
             "space": describe_space(tuner.oracle.hyperparameters),
             "recipe": problem.recipe,
+            "begin_with": list(tuner.oracle.draws.begin_with) or None,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),
             "git_commit": runtime.git_commit(),

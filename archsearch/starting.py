@@ -1,0 +1,36 @@
+"""The networks of the space with which a search begins, as large as its limits admit. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from archsearch.draws import Values, key_of
+from archsearch.fitting import WIDTHS
+
+SHARE = 0.5
+"""Of the first rung, that starting points may take."""
+
+
+def starting_points(
+    networks: Iterable[Mapping[str, Any]],
+    *,
+    admits: Callable[[Values], bool],
+    known: Values | None,
+    first_rung: int,
+) -> list[Values]:
+    """Those that the limits admit, narrowed where they have to be.
+
+    Args:
+        networks: All values of each, the best first.
+        admits: Whether a network is within the limits.
+        known: The baseline, which is not begun with a second time.
+        first_rung: Slots of the first rung.
+    """
+    found: list[Values] = []
+    for values in networks:
+        narrowed = ({**values, "width": width} for width in WIDTHS)
+        admitted = next((each for each in narrowed if admits(each)), None)
+        if admitted is not None and (known is None or key_of(admitted) != key_of(known)):
+            found.append(admitted)
+    return found[: max(1, int(SHARE * first_rung))]
