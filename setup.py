@@ -96,9 +96,8 @@ setup(
     ],
     py_modules=["search", "final_train"],
     package_data={
-        "space": ["py.typed"],
+        "space": ["py.typed", "model.py.jinja"],
         "archsearch": ["py.typed"],
-        "archsearch.exporting": ["model.py.jinja"],
         "archsearch.reporting.html": ["page.html", "page.css", "page.js"],
     },
     entry_points={"console_scripts": ["archsearch=archsearch.cli:main"]},

@@ -23,6 +23,10 @@ straight to the output layer."""
 POOLS = ("last", "first")
 """The convolution of a block after which it is pooled; after the first, the others work on a quarter."""
 
+LINEAR_SCALE = 1 / 9
+"""Of the features that go straight to the output layer, for maxima over an image are large. Jordan (arXiv
+2404.00498) has it behind that layer."""
+
 STEM_SIDE = 2
 """Pixels a side of the stem's kernel, which has no padding: its result is one pixel smaller."""
 

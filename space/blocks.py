@@ -10,14 +10,10 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from space.architecture import STEM_SIDE
+from space.architecture import LINEAR_SCALE, STEM_SIDE
 
 SMALLEST_VARIANCE = 5e-4
 """Added to that of each direction of the patches, whose pixels have variance 1: flat directions are noise."""
-
-LINEAR_SCALE = 1 / 9
-"""Of the features that go straight to the output layer, for maxima over an image are large. Jordan (arXiv
-2404.00498) has it behind that layer."""
 
 
 @dataclass(frozen=True)

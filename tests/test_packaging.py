@@ -85,7 +85,7 @@ def test_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
 
 
 def test_wheel_holds_the_template_of_the_script(wheel_names: set[str]) -> None:
-    assert "archsearch/exporting/model.py.jinja" in wheel_names
+    assert "space/model.py.jinja" in wheel_names
 
 
 def test_console_command_is_the_main_of_the_command_line(wheel: Path) -> None:

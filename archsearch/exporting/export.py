@@ -24,12 +24,10 @@ from archsearch.exporting.formats import FORMATS, KERAS, require
 from archsearch.exporting.images import Comparison, of_result, of_test_part, random_images
 from archsearch.exporting.records import Exported, record
 from archsearch.exporting.runtimes import of_keras
-from archsearch.exporting.script import script
 from archsearch.final_result import RESULT
 from archsearch.reporting.report import refresh_report
 from archsearch.run_folder import RunFolder, locked, read_json, write_atomically
-
-SCRIPT = "model.py"
+from space.script import SCRIPT, script
 
 Say = Callable[[str], None]
 
@@ -152,7 +150,7 @@ def write_script(folder: Path, result: Mapping[str, Any], say: Say) -> None:
     """Writes `model.py`, if it predicts what `model.keras` does; else says why there is none."""
     path = folder / SCRIPT
     try:
-        text = script(result)
+        text = _script(result)
         _check_script(text, path)
         write_atomically(path, text.encode())
     except StorageError:
@@ -162,16 +160,26 @@ def write_script(folder: Path, result: Mapping[str, Any], say: Say) -> None:
         say(str(error))
 
 
+def _script(result: Mapping[str, Any]) -> str:
+    try:
+        return script(result)
+    except Exception as error:  # of another hypermodel or version, or damaged: it is a file on a disk
+        raise UserError(
+            "There is no model.py: only networks of the built-in space are written as a script, and this "
+            "is none, or of another version."
+        ) from error
+
+
 def _check_script(text: str, path: Path) -> None:
-    """Runs it as it would be imported.
+    """Runs it as it would be imported. `script` lets nothing into it that could do more than build layers.
 
     Raises:
         UserError: It is another network than that of `model.keras`.
     """
     model = exportable(path.with_name(KERAS.file))
-    x = random_images(model.input_shape[1:], why="").x[:8].astype(np.float32)
     namespace: dict[str, Any] = {"__name__": "model", "__file__": str(path)}
     try:
+        x = random_images(model.input_shape[1:], why="").x[:8].astype(np.float32)
         with computing_in_float32():
             exec(compile(text, str(path), "exec"), namespace)
             loaded = namespace["load"]()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from archsearch.errors import UserError
-from space.architecture import Architecture, ImageShape, Layer
+from space.architecture import LINEAR_SCALE, Architecture, ImageShape, Layer
 from space.recipe import Recipe
 
 SCRIPT = "model.py"
+"""Its name; `model.keras` stands beside it."""
 
 WIDEST_LINE = 110
-
-LINEAR_SCALE = 1 / 9
-"""As in `space.blocks`, which brings TensorFlow; a test holds both together."""
 
 
 @dataclass(frozen=True)
@@ -31,34 +30,31 @@ class Block:
 
 
 def script(result: Mapping[str, Any]) -> str:
-    """The text of `model.py`.
+    """The text of `model.py`, which is run: nothing comes into it but numbers, and strings as literals.
 
     Args:
-        result: result.json of the final training.
+        result: `architecture`, `recipe`, `params`, `macs`, `test_accuracy`, `epochs` and `dataset` (with
+            `image_shape`, `class_names` and the `mean` and `std` in `statistics`), as JSON holds them.
 
     Raises:
-        UserError: The network is none of the built-in space.
+        KeyError, TypeError, ValueError, OverflowError: It is not the description of one of our networks.
     """
     import jinja2
 
-    try:
-        architecture = Architecture.from_dict(result["architecture"])
-        recipe = Recipe.from_dict(result["recipe"])
-    except (TypeError, ValueError, AttributeError):  # of another hypermodel, or another version
-        raise UserError(
-            "There is no model.py: only networks of the built-in space are written as a script, and this "
-            "is none, or of another version."
-        ) from None
+    architecture = Architecture.from_dict(result["architecture"])
+    _check_same_kinds(architecture, Architecture())
+    recipe = Recipe.from_dict(result["recipe"])
+    _check_same_kinds(recipe, Recipe("", "adam"))
     dataset = result["dataset"]
-    height, width, channels = shape = tuple(dataset["image_shape"])
-    std = dataset["statistics"]["std"]
+    height, width, channels = shape = _three(dataset["image_shape"])
+    mean, std = (_numbers(dataset["statistics"][name], channels) for name in ("mean", "std"))
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.from_string(_template()).render(
         network=str(architecture),
-        params=int(result["params"]),
-        macs=result["macs"],
-        test_accuracy=float(result["test_accuracy"]),
-        epochs=int(result["epochs"]),
+        params=_whole(result["params"]),
+        macs=None if result["macs"] is None else _whole(result["macs"]),
+        test_accuracy=_number(result["test_accuracy"]),
+        epochs=_whole(result["epochs"]),
         recipe=_recipe_text(recipe),
         pictures=channels in (1, 3),
         shape=[height, width, channels],
@@ -69,11 +65,59 @@ def script(result: Mapping[str, Any]) -> str:
         pool_first=architecture.pool == "first",
         stem_filters=architecture.stem_filters(channels),
         hidden_units=architecture.hidden_units,
-        mean=[float(value) for value in dataset["statistics"]["mean"]],
-        variance=[float(value) ** 2 for value in std],
+        mean=mean,
+        variance=[value**2 for value in std],
         blocks=list(_blocks(architecture, shape)),
         head=list(_head(architecture)),
     )
+
+
+# What is read from a file.
+
+
+def _check_same_kinds(given: Architecture | Recipe, usual: Architecture | Recipe) -> None:
+    """That every field holds what the same field of another one holds."""
+    for field in dataclasses.fields(given):
+        value, expected = getattr(given, field.name), getattr(usual, field.name)
+        if isinstance(expected, bool | str):
+            if type(value) is not type(expected):
+                raise TypeError(f"`{field.name}` is {value!r}")
+        elif isinstance(expected, tuple):
+            for each in value:
+                _whole(each)
+        elif isinstance(expected, int):
+            _whole(value)
+        else:
+            _number(value)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:  # true is an int too
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise TypeError(f"{value!r} is no finite number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _three(values: Sequence[object]) -> ImageShape:
+    height, width, channels = (_whole(value) for value in values)
+    if min(height, width, channels) < 1:
+        raise ValueError(f"{values} is no shape of an image")
+    return height, width, channels
+
+
+def _numbers(values: Sequence[object], length: int) -> list[float]:
+    numbers = [_number(value) for value in values]
+    if len(numbers) != length:
+        raise ValueError(f"{len(numbers)} numbers for {length} channels")
+    return numbers
+
+
+# The text.
 
 
 def _template() -> str:
@@ -119,10 +163,19 @@ def _recipe_text(recipe: Recipe) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    """A list of strings as it stands in Python: what JSON makes of a string is one there too."""
-    literals = [json.dumps(name, ensure_ascii=False) for name in names]
+def _listed(names: Sequence[object]) -> str:
+    """A list of strings as it stands in Python."""
+    literals = [_literal(name) for name in names]
     line = f"[{', '.join(literals)}]"
     if len("CLASS_NAMES = ") + len(line) <= WIDEST_LINE:
         return line
     return "[\n" + "".join(f"    {literal},\n" for literal in literals) + "]"
+
+
+def _literal(name: object) -> str:
+    """What JSON makes of a string is one in Python too."""
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no string")
+    if any("\ud800" <= character <= "\udfff" for character in name):  # no file could hold it as it is
+        return ascii(name)
+    return json.dumps(name, ensure_ascii=False)

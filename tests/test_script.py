@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import subprocess
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.errors import UserError
-from archsearch.exporting.script import script
+from space.architecture import Architecture
+from space.recipe import MODERN
+from space.script import script
 from tests.exporting import final_folders
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 SMALL = {"num_blocks": 2, "block_0/convs": 2, "block_1/convs": 1, "filters": 16}
 
@@ -180,13 +182,86 @@ def test_a_network_on_other_than_grey_or_colour_reads_no_pictures(tensorflow: An
 
 @pytest.mark.parametrize("architecture", [None, {"layers": 3}, "text"])
 def test_of_another_space_there_is_none(architecture: Any) -> None:
-    with pytest.raises(UserError, match=r"There is no model\.py: only networks of the built-in space"):
+    with pytest.raises((TypeError, AttributeError)):
         script({"architecture": architecture, "recipe": {}})
 
 
-@pytest.mark.tensorflow
-def test_the_scale_of_a_linear_head_is_that_of_the_space(tensorflow: Any) -> None:
-    from archsearch.exporting import script as module
-    from space import blocks
+# Values that are no numbers: the script is run, so none may come into it.
 
-    assert module.LINEAR_SCALE == blocks.LINEAR_SCALE
+CODE = "8); raise SystemExit('taken'); ("
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    """A result.json; names with a dot stand inside."""
+    result: dict[str, Any] = {
+        "architecture": Architecture(convs=(1,), filters=(8,)).to_dict(),
+        "recipe": MODERN.to_dict(),
+        "params": 10,
+        "macs": 10,
+        "test_accuracy": 0.5,
+        "epochs": 3,
+        "dataset": {
+            "image_shape": [8, 8, 1],
+            "class_names": ["a", "b"],
+            "statistics": {"mean": [1.0], "std": [2.0]},
+        },
+    }
+    for name, value in changes.items():
+        *parents, last = name.split(".")
+        part = result
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    return result
+
+
+def test_a_described_network_is_a_script_whose_macs_may_be_unknown() -> None:
+    compile(script(described(macs=None)), "model.py", "exec")
+
+
+def test_a_name_that_no_file_could_hold_is_escaped() -> None:
+    names = ["\ud800\U0001f600", "b"]
+    text = script(described(**{"dataset.class_names": names}))
+    text.encode()
+    (line,) = [line for line in text.splitlines() if line.startswith("CLASS_NAMES = ")]
+    assert ast.literal_eval(line.removeprefix("CLASS_NAMES = ")) == names
+
+
+@pytest.mark.parametrize("value", [CODE, [CODE], {CODE: CODE}, None, True, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("params", "test_accuracy", "epochs", "dataset.image_shape"),
+        *("dataset.statistics.mean", "dataset.statistics.std", "architecture.convs", "architecture.filters"),
+        *("architecture.hidden_units", "architecture.dropout", "architecture.leaky_relu_slope"),
+        *("architecture.pool", "architecture.head", "recipe.batch_norm_momentum", "recipe.momentum"),
+        *("recipe.optimizer", "recipe.decay", "recipe.learning_rate", "recipe.weight_decay"),
+        *("recipe.label_smoothing", "recipe.batch_size"),
+    ],
+)
+def test_what_should_be_a_number_and_is_none_is_refused(name: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        script(described(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("macs", CODE),
+        ("dataset.image_shape", [8, 8]),
+        ("dataset.image_shape", [8, 8, CODE]),
+        ("dataset.image_shape", [8, 8, True]),
+        ("dataset.image_shape", [8, 8, 0]),
+        ("dataset.image_shape", [8.0, 8.0, 1.0]),
+        ("dataset.statistics.mean", [CODE]),
+        ("dataset.statistics.mean", [1.0, 2.0]),
+        ("dataset.class_names", ["a", 3]),
+        ("architecture.filters", [CODE]),
+        ("architecture.filters", [8.0]),
+        ("architecture.fast_start", CODE),
+        ("architecture.fast_start", 1),
+    ],
+)
+def test_what_is_nearly_right_is_refused_too(name: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        script(described(**{name: value}))
