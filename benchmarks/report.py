@@ -6,6 +6,7 @@ python benchmarks/report.py --trials 10 1000
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -42,6 +43,7 @@ class Draw(RandomDraw):
         super().__init__(rng)
         self.values: dict[str, Any] = {}
         self.space: dict[str, Any] = {}
+        self.conditions: dict[str, tuple[str, list[Any]]] = {}
 
     def Choice(self, name: str, values: Any, default: Any = None) -> Any:
         self.space[name] = {"kind": "Choice", "values": list(values), "default": default}
@@ -54,6 +56,33 @@ class Draw(RandomDraw):
         self.space[name] = {"kind": "Float", "sampling": sampling, "default": default}
         self.values[name] = super().Float(name, min_value, max_value, sampling, default)
         return float(self.values[name])
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        self.space[name] = {"kind": "Boolean", "default": default}
+        self.values[name] = super().Boolean(name, default)
+        return bool(self.values[name])
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        self.space[name] = {"kind": "Fixed", "value": value, "default": value}
+        self.values[name] = super().Fixed(name, value)
+        return self.values[name]
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: list[Any]) -> Iterator[None]:
+        """What is declared inside counts for these values of the parent only, as in Keras Tuner."""
+        before = set(self.space)
+        with super().conditional_scope(parent_name, parent_values):
+            yield
+        for name in self.space.keys() - before:
+            self.conditions[name] = (parent_name, parent_values)
+
+    def active(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Without those that another value switches off."""
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in self.conditions or values[self.conditions[name][0]] in self.conditions[name][1]
+        }
 
 
 def made_up_run(
@@ -132,12 +161,7 @@ class MadeUp:
         sample(draw, RECIPES["modern"])
         self.space = draw.space
         values = {name: each["default"] for name, each in draw.space.items()} if documented else draw.values
-        blocks = values["num_blocks"]
-        return {
-            name: value
-            for name, value in values.items()
-            if not name.startswith("block_") or int(name[6]) < blocks
-        }
+        return draw.active(values)
 
     def _trial(
         self, trial_id: str, values: dict[str, Any], epochs: int, *, sure: bool = False, **fields: Any
@@ -179,7 +203,7 @@ class MadeUp:
 
     def _curve(self, values: dict[str, Any], macs: int, epochs: int) -> list[dict[str, float]]:
         rate = math.log10(values["learning_rate"]) + 2.7
-        top = 0.42 + 0.08 * math.log10(macs / 1e6) - 0.12 * rate**2 - 0.05 * values["dropout"] ** 2
+        top = 0.42 + 0.08 * math.log10(macs / 1e6) - 0.12 * rate**2 - 0.05 * values.get("dropout", 0.0) ** 2
         top += self.rng.gauss(0.0, 0.008)
         curve = []
         for epoch in range(1, epochs + 1):
@@ -249,6 +273,12 @@ class Fixed(RandomDraw):
         self, name: str, min_value: float, max_value: float, sampling: str = "linear", default: Any = None
     ) -> float:
         return float(self.fixed.get(name, default))
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        return bool(self.fixed.get(name, default))
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        return self.fixed.get(name, value)
 
 
 def main() -> None:
