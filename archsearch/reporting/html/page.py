@@ -23,7 +23,7 @@ from archsearch.reporting.html.importance import MIN_TRIALS, importances
 from archsearch.reporting.html.plots import Plot, count_text, rung_styles
 from archsearch.reporting.html.set_up import commands, set_up
 from archsearch.reporting.html.tables import failures, rung_tables
-from archsearch.reporting.html.values import importance_plot, parallel_coordinates, slices
+from archsearch.reporting.html.values import SLICES_INTRO, importance_plot, parallel_coordinates, slices
 from archsearch.standing import baseline_label
 from archsearch.trials import TrialRecord
 
@@ -115,7 +115,7 @@ def plot_sections(findings: Findings) -> list[Section]:
             "Slices",
             slices(findings),
             3,
-            "The score over each hyperparameter, all others varying.",
+            SLICES_INTRO,
             rungs=True,
         ),
         Section(
