@@ -1,6 +1,6 @@
 """Seconds and size of the report, for made-up searches of 10 and of 1,000 trials.
 
-python benchmarks/report.py --trials 10 1000
+python benchmarks/report.py --trials 10 1000 --json benchmarks/results/report.json
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from archsearch import runtime
 from archsearch.plan import Bracket, Cost, Plan, Speed, plan_brackets
 from archsearch.reporting.report import write_report
 from archsearch.run_folder import RunFolder, write_json
@@ -285,7 +286,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 1000], metavar="N")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder in which the reports stay")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results are kept")
     flags = parser.parse_args()
+    results = []
     with tempfile.TemporaryDirectory() as temporary:
         for num in flags.trials:
             run = made_up_run((flags.keep or Path(temporary)) / f"trials-{num}", num_trials=num)
@@ -298,6 +301,10 @@ def main() -> None:
                 "megabytes": round(report.stat().st_size / 1e6, 2),
             }
             print(json.dumps(result))
+            results.append(result)
+    if flags.json is not None:
+        surroundings = {"machine": runtime.machine(), "versions": runtime.versions()}
+        write_json(flags.json, {"reports": results, **surroundings})
 
 
 if __name__ == "__main__":
