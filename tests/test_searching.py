@@ -148,6 +148,7 @@ def test_what_runs_is_the_plan_trial_for_trial(
     assert len(stub.tasks) == run.plan.num_trials
     assert list(run.deviations()) == []
     assert run.finished
+    assert 'id="state">The search is finished' in run.folder.report.read_text(encoding="utf-8")
 
 
 def test_seed_and_only_seed_decides_what_is_drawn(tmp_path: Path) -> None:
