@@ -221,6 +221,7 @@ def test_interrupted_at_every_trial_it_ends_as_if_undisturbed(tmp_path: Path, un
             search(path, Stub(interrupted_at=number, fails=a_third_fails), **SMALL)
         assert log(path) == whole[:number]
         assert not Run(RunFolder(path)).finished
+        assert "The search was interrupted" in RunFolder(path).report.read_text(encoding="utf-8")
         search(path, Stub(fails=a_third_fails))
         assert log(path) == whole
         assert (
