@@ -848,6 +848,7 @@ LOOKING = """<script>
       clicks.push({ pressed: button.getAttribute("aria-pressed"), data: JSON.stringify(plot.data) });
     }
     root.dataset.seen = JSON.stringify(seen);
+    parent.postMessage(root.dataset.seen, "*");
   }, 50);
 })();
 </script>
@@ -855,12 +856,22 @@ LOOKING = """<script>
 """At the end of a page: what a person would look at, and what changes when each view is chosen."""
 
 
-def looked_at(page: Path, profile: Path, *flags: str) -> dict[str, Any]:
-    """What the script above finds."""
+FRAME = """<!doctype html><html><body><iframe src="watched.html" width="{width}" height="844"></iframe>
+<script>addEventListener("message", (event) => document.documentElement.dataset.seen = event.data);</script>
+</body></html>"""
+"""As narrow as a phone, which no window of a browser on a desktop is."""
+
+
+def looked_at(page: Path, profile: Path, *flags: str, width: int | None = None) -> dict[str, Any]:
+    """What the script above finds, in a frame of this width where one is given."""
     watched = page.with_name("watched.html")
     text = page.read_text(encoding="utf-8")
     watched.write_text(text.replace("</body>", f"{LOOKING}</body>"), encoding="utf-8")
-    document, console = opened(watched, profile, *flags)
+    shown = watched
+    if width is not None:
+        shown = page.with_name("frame.html")
+        shown.write_text(FRAME.format(width=width), encoding="utf-8")
+    document, console = opened(shown, profile, *flags)
     assert console == []
     assert "data-errors" not in document.split(">", 2)[1]
     found = re.search(r'data-seen="([^"]*)"', document)
@@ -942,7 +953,7 @@ def test_nothing_is_wider_than_the_window(
     made_up_run: Callable[..., RunFolder], tmp_path: Path, width: int
 ) -> None:
     run = finish(made_up_run(tmp_path / "run", num_trials=60))
-    seen = looked_at(write_report(run), tmp_path / "profile", f"--window-size={width},844")
+    seen = looked_at(write_report(run), tmp_path / "profile", width=width)
     assert seen["width"] == width
     assert seen["scrolled"] <= width
 
