@@ -132,5 +132,6 @@ def restore(model: Any, arrays: Arrays) -> bool:
 
 def _parts(model: Any) -> tuple[tuple[str, list[Any]], ...]:
     """The optimiser's variables are made when they are first needed; here they are needed."""
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # the one that scales losses would make a second set
+        model.optimizer.build(model.trainable_variables)
     return ("model", model.variables), ("optimizer", model.optimizer.variables)

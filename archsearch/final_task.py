@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.batches import View
 from archsearch.evaluation import views
-from archsearch.measuring import measure
+from archsearch.measuring import Measured, measure
 from archsearch.plan import Speed, format_epochs, format_seconds
 from archsearch.time_fit import DEFAULT_EPOCHS, Length, OnTime, Work, fit_length
 
@@ -60,22 +60,34 @@ class FinalTask:
         return views(self.task.dataset.flip) if self.options.tta else (View(),)
 
 
-def widened(hypermodel: Any, values: Mapping[str, Any], final_macs: int | None) -> dict[str, Any]:
-    """The values of a network found, its `width` the largest that the macs admit; never a smaller one.
+def widened(
+    hypermodel: Any, values: Mapping[str, Any], final_macs: int | None, *, max_params: int | None = None
+) -> dict[str, Any]:
+    """The values of a network found, its `width` the largest that the limits admit; never a smaller one.
 
     Args:
-        hypermodel: Of any family; one whose networks do not know their macs is not widened.
+        hypermodel: Of any family; one whose networks do not know their macs, or do not follow `width`, is
+            not widened.
         values: Of the network.
         final_macs: `Plan.final_macs`; `None` changes nothing.
+        max_params: Most weights; `None`: any number.
     """
-    if final_macs is None or measure(hypermodel, values).macs is None:
+    found = values.get("width", 1.0)
+
+    def measured(width: float) -> Measured:
+        return measure(hypermodel, {**values, "width": width})
+
+    if final_macs is None or measured(found).macs in (None, measured(2 * found).macs):
         return dict(values)
 
-    def macs(width: float) -> int:
-        return measure(hypermodel, {**values, "width": width}).macs or 0
+    def admitted(width: float) -> bool:
+        network = measured(width)
+        return (network.macs or 0) <= final_macs and (
+            max_params is None or (network.params or 0) <= max_params
+        )
 
-    width = values.get("width", 1.0)
-    while macs(width + WIDTH_STEP) <= final_macs:
+    width = found
+    while admitted(width + WIDTH_STEP):
         width += WIDTH_STEP
     return {**values, "width": width}
 

@@ -20,6 +20,7 @@ from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
+from archsearch.measuring import measure
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.report import refresh_report
@@ -87,14 +88,15 @@ class FinalTraining:
         run = self._run()
         record = None if run is None or self.what == "documented" else self._record(run)
         target = self._target()
-        with locked(target.with_name(f"{target.name}.lock"), target):
+        with locked(target.with_name(f"{target.name}.lock"), target), ExitStack() as ends:
             runtime.configure()
-            splits = self._load(run)
-            if not splits.has_test:
-                raise UserError(f"{splits.name} has no test part, on which a final training ends.")
             # An earlier result stays until this one is complete.
             unfinished = _unfinished(target)
             begun = None if self.overwrite else _begun(unfinished)
+            splits = self._load(run, begun)
+            if not splits.has_test:
+                raise UserError(f"{splits.name} has no test part, on which a final training ends.")
+            ends.enter_context(runtime.own_precision())
             options = self._options(run, begun)
             final = self._task(self._hypermodel(run, splits), run, record, splits, options)
             final = self._begin(final, begun, splits, unfinished, start)
@@ -166,11 +168,12 @@ class FinalTraining:
     def _seed(self, run: Run | None) -> int:
         return self.seed if self.seed is not None else (run.settings.seed if run else 0)
 
-    def _load(self, run: Run | None) -> Splits:
+    def _load(self, run: Run | None, begun: Mapping[str, Any] | None) -> Splits:
         """The images of the run, with its validation split."""
         if run is None:
             data = self.data if self.data is not None else "cifar10"
-            return load(data, seed=self._seed(run), cache=self.folder.cache)
+            earlier = begun["seed"] if begun is not None and self.seed is None else self._seed(run)
+            return load(data, seed=earlier, cache=self.folder.cache)
         data = self.data if self.data is not None else run.settings.dataset
         if isinstance(data, str) and data == "arrays":
             raise UserError(
@@ -235,11 +238,18 @@ class FinalTraining:
 
         final_macs = run.plan.final_macs if run is not None and record is not None else None
         values = record.hyperparameters if record is not None else {}
+        if record is not None and record.architecture is not None:
+            now = measure(hypermodel, values).architecture
+            if now is not None and now.to_dict() != {**now.to_dict(), **record.architecture}:
+                raise UserError(
+                    f"With the values of {record.trial_id} this version builds another network than the one "
+                    f"that was searched. Search again, or use the version of {self.folder.settings}."
+                )
         train = splits.read_both() if options.all_data else splits.train
         validation = None if options.all_data else splits.validation
         task = TrialTask(
             trial_id=self.what,
-            values=widened(hypermodel, values, final_macs),
+            values=widened(hypermodel, values, final_macs, max_params=run.plan.max_params if run else None),
             hypermodel=hypermodel,
             dataset=TrainingData(train, validation, splits.num_classes, splits.flip),
             epochs=options.epochs,

@@ -217,7 +217,8 @@ def _final_macs(
         return None
     batch_size = RECIPES[settings.recipe].batch_size
     work = Work.final(num_train=num_train, num_validation=num_validation, batch_size=batch_size)
-    return int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
+    macs = int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
+    return macs if settings.max_macs is None else min(macs, settings.max_macs)
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,10 @@ def measure(hypermodel: Any, values: Mapping[str, Any], *, count_params: bool = 
 
 
 def _count_params(hypermodel: Any, hp: Any) -> int:
-    import keras
+    from archsearch.runtime import forget_networks
 
     params = int(hypermodel.build(hp).count_params())
-    keras.backend.clear_session()
+    forget_networks()
     return params
 
 

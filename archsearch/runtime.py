@@ -118,6 +118,31 @@ def set_precision(precision: str) -> str:
     return precision
 
 
+def forget_networks() -> None:
+    """Clears what earlier networks left in Keras's global state, and would grow from one to the next.
+
+    The precision stands there too, and stays.
+    """
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """What the block sets with `set_precision` ends with it: the caller's own networks go on as before."""
+    import_tensorflow()
+    import keras
+
+    policy = keras.config.dtype_policy()
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Holds back what is written to file descriptor 2; shows it if the block raises.

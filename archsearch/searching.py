@@ -134,7 +134,7 @@ class Search:
     def execute(self) -> Run:
         """Runs or continues the search to its end."""
         start = time.time()
-        with self.folder.locked():
+        with self.folder.locked(), ExitStack() as ends:
             stored = _stored(self.folder, self.overwrite)
             if stored is not None and self._is_finished(stored):
                 return Run(self.folder)
@@ -146,6 +146,7 @@ class Search:
             runtime.configure()
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
+            ends.enter_context(runtime.own_precision())
             precision = runtime.set_precision(settings.precision)
             problem = problem_of(settings, splits, self.hypermodel)
             notes = list(splits.notes)

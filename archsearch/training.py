@@ -19,6 +19,7 @@ import keras_tuner
 from archsearch.batches import steps_per_epoch, training_batches, validation_batches
 from archsearch.checkpoints import Checkpoints, restore
 from archsearch.errors import UserError
+from archsearch.runtime import forget_networks
 from archsearch.trials import Status
 from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, Watch
 from space.recipe import MODERN, Recipe
@@ -186,8 +187,7 @@ class Training:
             Diverged: The loss is not finite.
             UserError: The state of an earlier process is damaged, or that of this one cannot be saved.
         """
-        # What an earlier network left in Keras's global state would grow from trial to trial.
-        keras.backend.clear_session()
+        forget_networks()
         gc.collect()
         keras.utils.set_random_seed(self.task.seed)
         hp = keras_tuner.HyperParameters()

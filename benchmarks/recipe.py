@@ -70,7 +70,7 @@ CELLS = {
     "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
     "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
     "adam": Cell("Adam 0.003", {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0}),
-    "documented": Cell("the documented recipe", {**dataclasses.asdict(DOCUMENTED), "name": "documented"}),
+    "documented": Cell("the documented recipe", dataclasses.asdict(DOCUMENTED)),
 }
 """By name; the first is what the others are compared with."""
 
@@ -135,16 +135,37 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines so far; one that was torn by a kill is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    return [
-        json.loads(line) for line in lines[:-1]
-    ]  # after the last line break stands nothing, or a torn line
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return lines
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
-    """One more line, after what is whole."""
-    whole = path.read_bytes().rpartition(b"\n")
-    path.write_bytes(whole[0] + whole[1] + json.dumps(line).encode() + b"\n")
+    """One more line, which begins on its own even where the last one was torn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("ab") as file:
+        file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
+
+
+def is_done(lines: list[dict[str, Any]], name: str, seed: int, *, epochs: int) -> bool:
+    """Whether the cell stands there; with other epochs, or of another recipe, it would be another one.
+
+    Raises:
+        SystemExit: It stands there, and is another one.
+    """
+    recipe = dataclasses.replace(MODERN, **CELLS[name].recipe).to_dict()
+    values = {**NETWORK, **CELLS[name].values}
+    for line in lines:
+        if (line["cell"], line["seed"]) == (name, seed):
+            if (line["epochs"], line["recipe"], line["values"]) != (epochs, recipe, values):
+                raise SystemExit(f"{name}, seed {seed}, was measured otherwise: give other --results.")
+            return True
+    return False
 
 
 def table(lines: list[dict[str, Any]]) -> Iterator[str]:
@@ -158,10 +179,10 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     squares = sum((len(each) - 1) * statistics.variance(each) for each in scores.values() if len(each) > 1)
     yield "| recipe | validation accuracy | seeds | beside the full recipe, points | verdict |"
     yield "|---|---|---|---|---|"
-    reference = scores[next(iter(CELLS))]
+    reference = scores.get(next(iter(CELLS)), [])
     for name, each in scores.items():
         begin = f"| {CELLS[name].title} | {statistics.mean(each):.2f} % | {len(each)} |"
-        if each is reference or freedom == 0:
+        if each is reference or not reference or freedom == 0:
             yield f"{begin} | |"
             continue
         difference = statistics.mean(each) - statistics.mean(reference)
@@ -188,10 +209,9 @@ def main() -> None:
         print("\n".join(table(read(flags.results))))
         return
     runtime.import_tensorflow()
-    flags.results.touch()
     for seed in SEEDS:
         for name in flags.only:
-            if any((line["cell"], line["seed"]) == (name, seed) for line in read(flags.results)):
+            if is_done(read(flags.results), name, seed, epochs=flags.epochs):
                 continue
             line = run(name, seed, dataset=flags.dataset, epochs=flags.epochs, num_images=flags.images)
             append(flags.results, line)

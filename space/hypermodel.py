@@ -160,7 +160,8 @@ class VGGHyperModel(keras_tuner.HyperModel):
         A step that makes variables is traced a second time, which is half of what a short trial costs
         besides its training.
         """
-        model.optimizer.build(model.trainable_variables)
+        if not model.optimizer.built:  # the one that scales losses would make a second set
+            model.optimizer.build(model.trainable_variables)
         labels = keras.ops.one_hot([0], self.num_classes)
         model.compute_loss(y=labels, y_pred=labels)
         model.compute_metrics(None, labels, labels)

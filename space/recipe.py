@@ -123,7 +123,7 @@ MODERN = Recipe(
     shift=0.07,
     alternating=True,
 )
-"""The default. Rotation is left out: at small budgets it costs accuracy. What each element is worth stands in
-docs/recipe.md."""
+"""The default. Rotation is left out: at small budgets it costs accuracy. `benchmarks/recipe.py` measures what
+each element is worth."""
 
 RECIPES = {recipe.name: recipe for recipe in (MODERN, DOCUMENTED)}

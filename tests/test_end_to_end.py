@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def test_a_search_ends_with_the_incumbent_and_the_next_command(
     assert len(verdicts) == 1
     assert any("confirmed " in line for line in out)
     assert "the documented network at width " in searched.stdout
-    assert out[-1] == "next: python final_train.py --best"
+    assert out[-2] == "next: python final_train.py --best"
+    assert re.fullmatch(r"      \(50 epochs, about .*; --max-time fits it to a time\)", out[-1])
     assert not any("Traceback" in line or "oneDNN" in line for line in searched.stderr.splitlines())
 
 
@@ -160,7 +162,7 @@ def test_a_finished_search_says_so_and_trains_nothing(
     again = place.run(SEARCH)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("The search in logs/default is finished.")
-    assert again.stdout.endswith("next: python final_train.py --best\n")
+    assert again.stdout.splitlines()[-2] == "next: python final_train.py --best"
     assert (place.folder / "logs" / "default" / "trials.jsonl").read_bytes() == before
 
 

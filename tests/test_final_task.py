@@ -77,6 +77,20 @@ def test_networks_that_do_not_know_their_macs_are_not_widened() -> None:
     assert widened(SimpleNamespace(), {"units": 3}, 10**9) == {"units": 3}
 
 
+def test_networks_that_do_not_follow_the_width_are_not_widened() -> None:
+    """Of a family of the user's own."""
+    network = SimpleNamespace(macs=lambda shape: 1000, params=lambda shape, classes: 10)
+    family = SimpleNamespace(architecture=lambda hp: network, image_shape=IMAGE_SHAPE, num_classes=10)
+    assert widened(family, {"units": 3}, 10**9) == {"units": 3}
+
+
+@pytest.mark.tensorflow
+def test_a_network_is_not_widened_beyond_the_weights_that_are_allowed(hypermodel: Any) -> None:
+    found = final_task.measure(hypermodel, ONE_BLOCK).params or 0
+    wide = widened(hypermodel, ONE_BLOCK, 10**9, max_params=2 * found)
+    assert found < (final_task.measure(hypermodel, wide).params or 0) <= 2 * found
+
+
 def a_task(hypermodel: Any, *, num_train: int = 1000, num_validation: int = 100) -> Any:
     from archsearch.training import TrainingData, TrialTask
 

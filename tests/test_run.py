@@ -288,7 +288,7 @@ def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
 def test_summary_draws_the_structure_of_the_incumbent(tmp_path: Path) -> None:
     architecture = DOCUMENTED.to_dict()
     lines = list(summary(stored(tmp_path, record("b0-r0-s0", 0.9, architecture=architecture))))
-    assert lines[-2] == "           2x64 2x128 3x256 3x512 3x512 | 512 | dropout 0.50 slope 0.30"
+    assert lines[-2] == "           2x64 2x128 3x256 3x512 3x512 | flatten 512 | dropout 0.50 slope 0.30"
     assert max(len(line) for line in lines[1:-1]) <= 80
 
 

@@ -332,7 +332,7 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
         search(path, Stub(interrupted_at=2), **SMALL)
     other = own_space()
     other.recipe = dataclasses.replace(MODERN, batch_size=64)
-    with pytest.raises(UserError, match=r"\(recipe batch_size: stored 128, now 64\)"):
+    with pytest.raises(UserError, match=r"\(recipe batch_size: stored 256, now 64\)"):
         search(path, hypermodel=other)
 
 

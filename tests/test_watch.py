@@ -30,6 +30,7 @@ def make(told: list[tuple[str, Any]] | None = None, **changes: Any) -> Any:
     told = [] if told is None else told
     arguments: dict[str, Any] = {"seed": 3, "deadline": None, "curve": [], "checkpoints": Checkpoints(told)}
     arguments["on_epoch"] = lambda epoch, values: told.append(("reported", epoch))
+    arguments["goes_on"] = lambda curve: True
     watch = Watch(**(arguments | changes))
     watch.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.25), variables=[]))
     watch.on_epoch_begin(0)
