@@ -333,7 +333,7 @@ def test_a_kill_while_a_file_is_replaced_leaves_no_record_of_the_old_one(
     monkeypatch.setattr(module, "write", killed)
     with pytest.raises(SystemExit):
         export(copied, "plain", "litert")
-    assert read_exports(folder) == []
+    assert "litert" not in {each.format for each in read_exports(folder)}
 
 
 @pytest.mark.tensorflow
