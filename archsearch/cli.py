@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import archsearch
 from archsearch.errors import HyperModelError, UserError
-from archsearch.flags import export_parser, final_parser, predict_parser, search_parser, settings_of
+from archsearch.flags import (
+    export_parser,
+    final_parser,
+    predict_parser,
+    report_parser,
+    search_parser,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from archsearch.run import Run
@@ -74,13 +81,7 @@ def final_train(argv: Sequence[str], prog: str) -> int:
 
 def report(argv: Sequence[str], prog: str) -> int:
     """`archsearch report RUN`: writes again what a search leaves beside its log."""
-    parser = argparse.ArgumentParser(prog=prog, description="Writes the report of a run.", allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN", help="name of the run")
-    parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="write TensorBoard's files of the search again too"
-    )
-    flags = parser.parse_args(argv)
+    flags = report_parser(prog).parse_args(argv)
     return _guarded(lambda: _report(flags))
 
 
@@ -258,10 +259,10 @@ def _final_folder(flags: argparse.Namespace) -> Path:
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    from archsearch.predicting import predict_pictures
+    from archsearch.predicting import named, predict_pictures
     from archsearch.reporting.predictions import as_json, prediction_lines, say_broken
 
-    found = predict_pictures(Path(flags.model), [Path(image) for image in flags.images])
+    found = predict_pictures(named(flags.model, flags.logs), [Path(image) for image in flags.images])
     if flags.json:
         print(as_json(found, flags.top))
     else:

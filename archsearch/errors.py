@@ -21,9 +21,9 @@ class StorageError(UserError):
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
+        self.what = f"{path} cannot be written: {error.strerror or error}."
         super().__init__(
-            f"{path} cannot be written: {error.strerror or error}. What was finished before is saved; "
-            "mend this and run the same command again."
+            f"{self.what} What was finished before is saved; mend this and run the same command again."
         )
 
 

@@ -15,7 +15,7 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
-from archsearch.exporting.export import take_away
+from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
@@ -26,7 +26,7 @@ from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
-from archsearch.run_folder import RunFolder, locked, read_json, write_json
+from archsearch.run_folder import UNFINISHED, RunFolder, locked, read_json, write_json
 from archsearch.settings import check_precision, check_seconds, check_seed
 from archsearch.time_fit import DEFAULT_EPOCHS
 from archsearch.trials import TrialRecord
@@ -105,10 +105,18 @@ class FinalTraining:
             else:
                 result = leave(self._train(final, run, record, splits, unfinished, start), unfinished)
             _put_in_place(unfinished, target)
-            take_away(target, self.export, splits, verbose=self.verbose)
-            if run is not None:
-                refresh_report(self.folder)
+            self._take_away(run, target, splits)
             return result
+
+    def _take_away(self, run: Run | None, target: Path, splits: Splits) -> None:
+        """The report knows of the training before, and of what was exported also if that is interrupted."""
+        if run is not None:
+            refresh_report(self.folder)
+        try:
+            take_away(target, self.export, splits, verbose=self.verbose)
+        finally:
+            if run is not None and self.export:
+                refresh_report(self.folder)
 
     def _check(self) -> None:
         """Refuses what makes no sense before anything is read."""
@@ -151,7 +159,10 @@ class FinalTraining:
         # An interrupted one beside it was begun with --overwrite, and goes on without.
         interrupted = (_unfinished(target) / BEGUN).exists()
         if (target / RESULT).exists() and not interrupted and not self.overwrite:
-            raise UserError(f"{target} holds an earlier final training. Add --overwrite to replace it.")
+            raise UserError(
+                f"{target} holds an earlier final training. Add --overwrite to replace it; its network is "
+                f"exported by `{export_command(target, self.export or ('FORMATS',))}`."
+            )
         return target
 
     def _seed(self, run: Run | None) -> int:
@@ -326,7 +337,7 @@ class FinalTraining:
 
 def _unfinished(target: Path) -> Path:
     """Where a final training is kept until it is complete."""
-    return target.with_name(f"{target.name}.unfinished")
+    return target.with_name(f"{target.name}{UNFINISHED}")
 
 
 def _begun(folder: Path) -> dict[str, Any] | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.exporting.formats import FORMATS, parse_formats
 from archsearch.runtime import PRECISIONS
-from archsearch.settings import parse_count, parse_time
+from archsearch.settings import SearchSettings, parse_count, parse_time
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = (
@@ -130,6 +132,16 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def report_parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Writes the report of a run.", allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="name of the run")
+    parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's files of the search again too"
+    )
+    return parser
+
+
 def export_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description="Exports what a final training left, and compares.", allow_abbrev=False
@@ -153,10 +165,11 @@ def predict_parser(prog: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a model.keras, or the folder of a run or of a final training")
+    add("model", metavar="MODEL", help="name of a run, a model.keras, or the folder of a final training")
     add("images", metavar="IMAGE", nargs="+", help="pictures, or folders of them")
     add("--top", type=_whole(1), default=2, metavar="K", help="classes to name for each picture (2)")
     add("--json", action="store_true", help="print JSON instead of a table")
+    add("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
     return parser
 
 
@@ -177,6 +190,9 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
+RENAMED = {"max_seconds": "--max-time", "final_seconds": "--final-time"}
+"""Flags that are not called like their setting."""
+
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
@@ -187,3 +203,30 @@ SETTINGS = (
 def settings_of(flags: argparse.Namespace) -> dict[str, Any]:
     """The settings that stand on the command line, by field name."""
     return {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
+
+
+def flags_of(settings: SearchSettings) -> list[str] | None:
+    """The other way round: the command line of a search with these settings; defaults are left out.
+
+    Returns:
+        `None` where no command line gives them, but Python does.
+    """
+    default = SearchSettings()
+    flags: list[str] = []
+    for field in dataclasses.fields(settings):
+        name, value = field.name, getattr(settings, field.name)
+        # Epochs lift the time limit, so then even the usual one has to be given, and none need not be.
+        usual = None if name == "max_seconds" and settings.max_epochs else getattr(default, name)
+        if value == usual:
+            continue
+        if name not in SETTINGS or not isinstance(value, int | float | str) or settings.dataset == "arrays":
+            return None
+        text = time_text(float(value)) if name in RENAMED else str(value)
+        flag = RENAMED.get(name, "--" + name.replace("_", "-"))
+        flags += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    return flags
+
+
+def time_text(seconds: float) -> str:
+    """As a flag takes it: no digit lost, and without an exponent."""
+    return f"{Decimal(repr(seconds)):f}s".replace(".0s", "s")

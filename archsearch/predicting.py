@@ -16,6 +16,7 @@ from archsearch.errors import UserError
 from archsearch.model_file import read_class_names
 from archsearch.readers.folder_listing import SUFFIXES
 from archsearch.run_folder import RunFolder
+from archsearch.trials import NAME_PATTERN
 
 if TYPE_CHECKING:
     import keras
@@ -102,18 +103,33 @@ def find_model(where: Path) -> Path:
         return where
     if not where.exists():
         raise UserError(f"There is no {where}: give a {MODEL}, or the folder of a run or a final training.")
-    best = RunFolder(where).final("best")
-    for path in (where / MODEL, best / MODEL):
+    run = RunFolder(where)
+    for path in (where / MODEL, run.final("best") / MODEL):
         if path.is_file():
             return path
-    others = [path for path in sorted(best.parent.glob(f"*/{MODEL}")) if path.parent.suffix != ".unfinished"]
+    others = [path / MODEL for path in run.finals() if (path / MODEL).is_file()]
     if len(others) == 1:
         return others[0]
     if others:
-        raise UserError(f"There are several models in {best.parent}: give one, as in {others[0]}.")
+        raise UserError(f"There are several models in {where / 'final'}: give one, as in {others[0]}.")
     raise UserError(
         f"There is no {MODEL} in {where}, nor a final training. Run `python final_train.py --best` first."
     )
+
+
+def named(model: str, logs: str) -> Path:
+    """Where a model is that is given as the name of a run, as in the other commands, or as a path.
+
+    A run goes before a file or folder of the same name, which is meant by `./NAME`.
+    """
+    if NAME_PATTERN.fullmatch(model) and (Path(logs) / model).is_dir():
+        return Path(logs) / model
+    if NAME_PATTERN.fullmatch(model) and not Path(model).exists():
+        raise UserError(
+            f"There is no run {model} in {logs}, nor a file or folder {model}: give the name of a run, "
+            f"a {MODEL}, or the folder of a run or a final training."
+        )
+    return Path(model)
 
 
 def _picture_shape(model: keras.Model, path: Path, num_classes: int) -> tuple[int, int, int]:

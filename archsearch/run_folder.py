@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import IO, Any
 import filelock
 
 from archsearch.errors import StorageError, UserError, reading, writing
-from archsearch.trials import TrialRecord, finite
+from archsearch.trials import NAME_PATTERN, TrialRecord, finite
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""Names that cannot leave the logs folder; Windows reserves a few more, such as NUL."""
+UNFINISHED = ".unfinished"
+"""Behind the name of the folder of a final training that is not complete."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,12 @@ class RunFolder:
         return self.path / ".overwritten.unfinished"
 
     def trial(self, trial_id: str) -> Path:
-        """TensorBoard events of one trial."""
-        return self.path / "trials" / trial_id
+        """TensorBoard events of one trial.
+
+        Raises:
+            UserError: The id is not usable as a folder.
+        """
+        return self.path / "trials" / _checked(trial_id)
 
     @property
     def search(self) -> Path:
@@ -90,8 +93,19 @@ class RunFolder:
         return self.path / "search"
 
     def final(self, what: str) -> Path:
-        """What a final training leaves: `what` is "best", "documented" or "trial-ID"."""
-        return self.path / "final" / what
+        """What a final training leaves: `what` is "best", "documented" or "trial-ID".
+
+        Raises:
+            UserError: It is not usable as a folder.
+        """
+        return self.path / "final" / _checked(what)
+
+    def finals(self) -> list[Path]:
+        """The folders of final trainings by their names, without those that are not complete."""
+        folders = (path for path in (self.path / "final").glob("*") if path.is_dir())
+        return sorted(
+            path for path in folders if path.suffix != UNFINISHED and NAME_PATTERN.fullmatch(path.name)
+        )
 
     def exists(self) -> bool:
         """Whether a search was started here."""
@@ -154,6 +168,21 @@ class RunFolder:
                 with self.trials.open("r+b") as file:
                     file.truncate(data.rfind(b"\n") + 1)
 
+    def is_locked(self) -> bool:
+        """Whether a process is working on it; the file stays when that ends, but not its lock."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:  # in a folder that may only be read nobody works
+            return False
+        lock.release()
+        return False
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run's lock; a folder made for it in which nothing was begun is removed again.
@@ -163,6 +192,13 @@ class RunFolder:
         """
         with locked(self.path / "lock", self.path):
             yield
+
+
+def _checked(name: str) -> str:
+    """Of a folder inside a run; it may come from a file, or from the command line."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise UserError(f"{name!r} is no id of a trial: these are of letters, digits, '.', '_' and '-'.")
+    return name
 
 
 @contextlib.contextmanager
@@ -211,7 +247,7 @@ def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[IO[byte
     """A file that takes the place of `path` in one step when the block ends.
 
     A reader, or a kill, sees the old one or the new one. One process at a time writes a path: a run's lock
-    sees to that.
+    sees to that; where several may, each gives a `temporary` name of its own.
 
     Raises:
         StorageError: It cannot be written.
@@ -243,6 +279,11 @@ def write_atomically(path: Path, data: bytes, *, temporary: str | None = None) -
     """
     with atomic_file(path, temporary=temporary) as file:
         file.write(data)
+
+
+def own_temporary(path: Path) -> str:
+    """A name until it is whole that no other process has, of a file that several may write at once."""
+    return f".{path.name}.{os.getpid()}{UNFINISHED}"
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -176,8 +176,11 @@ class Search:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
-            self._run(tuner, problem, settings, records, notes)
-            write_json(self.folder.settings, {**description, "finished": True})
+            try:
+                self._run(tuner, problem, settings, records, notes)
+                write_json(self.folder.settings, {**description, "finished": True})
+            finally:
+                self._report()
         return Run(self.folder)
 
     def _begin_with(self, tuner: HyperbandTuner, problem: Problem) -> list[str]:
@@ -193,6 +196,12 @@ class Search:
         )
         names = "; ".join(problem.measure(values).text for values in draws.begin_with)
         return [f"The first networks are starting points of the space, not drawn: {names}."] if names else []
+
+    def _report(self) -> None:
+        """The last report, whatever ended the search; it says whether that is finished."""
+        from archsearch.reporting.report import refresh_report
+
+        refresh_report(self.folder, running=False)
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""

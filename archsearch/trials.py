@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,10 @@ from typing import Any, NamedTuple
 from archsearch.errors import UserError, reading
 from archsearch.typed import from_plain
 from space.architecture import Architecture
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names of runs and trials, which are folders: none leads out of the one it is in. Windows reserves a few
+more, such as NUL."""
 
 
 class Status(StrEnum):
@@ -105,7 +110,8 @@ class TrialRecord:
         """Reads one line; keys that a later version added are ignored.
 
         Raises:
-            ValueError, TypeError: The line is not JSON, or a field is missing or of another type.
+            ValueError, TypeError: The line is not JSON, a field is missing or of another type, or an id could
+                lead out of the folder.
         """
         data = json.loads(line)
         if not isinstance(data, dict):
@@ -119,6 +125,9 @@ class TrialRecord:
         data["status"] = Status(data["status"])
         data["curve"] = tuple(data["curve"])
         record = from_plain(cls, data)
+        for trial_id in (record.trial_id, record.parent_trial_id or record.trial_id):
+            if not NAME_PATTERN.fullmatch(trial_id):
+                raise ValueError(f"{trial_id!r} is no id of a trial")
         if record.architecture is not None:
             Architecture.from_dict(record.architecture)
         if record.status is Status.COMPLETED and record.score is None:

@@ -1,11 +1,12 @@
 """Seconds and size of the report, for made-up searches of 10 and of 1,000 trials.
 
-python benchmarks/report.py --trials 10 1000
+python benchmarks/report.py --trials 10 1000 --json benchmarks/results/report.json
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -19,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from archsearch import runtime
 from archsearch.plan import Bracket, Cost, Plan, Speed, plan_brackets
 from archsearch.reporting.report import write_report
 from archsearch.run_folder import RunFolder, write_json
@@ -42,6 +44,7 @@ class Draw(RandomDraw):
         super().__init__(rng)
         self.values: dict[str, Any] = {}
         self.space: dict[str, Any] = {}
+        self.conditions: dict[str, tuple[str, list[Any]]] = {}
 
     def Choice(self, name: str, values: Any, default: Any = None) -> Any:
         self.space[name] = {"kind": "Choice", "values": list(values), "default": default}
@@ -54,6 +57,33 @@ class Draw(RandomDraw):
         self.space[name] = {"kind": "Float", "sampling": sampling, "default": default}
         self.values[name] = super().Float(name, min_value, max_value, sampling, default)
         return float(self.values[name])
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        self.space[name] = {"kind": "Boolean", "default": default}
+        self.values[name] = super().Boolean(name, default)
+        return bool(self.values[name])
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        self.space[name] = {"kind": "Fixed", "value": value, "default": value}
+        self.values[name] = super().Fixed(name, value)
+        return self.values[name]
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: list[Any]) -> Iterator[None]:
+        """What is declared inside counts for these values of the parent only, as in Keras Tuner."""
+        before = set(self.space)
+        with super().conditional_scope(parent_name, parent_values):
+            yield
+        for name in self.space.keys() - before:
+            self.conditions[name] = (parent_name, parent_values)
+
+    def active(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Without those that another value switches off."""
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in self.conditions or values[self.conditions[name][0]] in self.conditions[name][1]
+        }
 
 
 def made_up_run(
@@ -132,12 +162,7 @@ class MadeUp:
         sample(draw, RECIPES["modern"])
         self.space = draw.space
         values = {name: each["default"] for name, each in draw.space.items()} if documented else draw.values
-        blocks = values["num_blocks"]
-        return {
-            name: value
-            for name, value in values.items()
-            if not name.startswith("block_") or int(name[6]) < blocks
-        }
+        return draw.active(values)
 
     def _trial(
         self, trial_id: str, values: dict[str, Any], epochs: int, *, sure: bool = False, **fields: Any
@@ -179,7 +204,7 @@ class MadeUp:
 
     def _curve(self, values: dict[str, Any], macs: int, epochs: int) -> list[dict[str, float]]:
         rate = math.log10(values["learning_rate"]) + 2.7
-        top = 0.42 + 0.08 * math.log10(macs / 1e6) - 0.12 * rate**2 - 0.05 * values["dropout"] ** 2
+        top = 0.42 + 0.08 * math.log10(macs / 1e6) - 0.12 * rate**2 - 0.05 * values.get("dropout", 0.0) ** 2
         top += self.rng.gauss(0.0, 0.008)
         curve = []
         for epoch in range(1, epochs + 1):
@@ -250,12 +275,20 @@ class Fixed(RandomDraw):
     ) -> float:
         return float(self.fixed.get(name, default))
 
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        return bool(self.fixed.get(name, default))
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        return self.fixed.get(name, value)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 1000], metavar="N")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder in which the reports stay")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results are kept")
     flags = parser.parse_args()
+    results = []
     with tempfile.TemporaryDirectory() as temporary:
         for num in flags.trials:
             run = made_up_run((flags.keep or Path(temporary)) / f"trials-{num}", num_trials=num)
@@ -268,6 +301,10 @@ def main() -> None:
                 "megabytes": round(report.stat().st_size / 1e6, 2),
             }
             print(json.dumps(result))
+            results.append(result)
+    if flags.json is not None:
+        surroundings = {"machine": runtime.machine(), "versions": runtime.versions()}
+        write_json(flags.json, {"reports": results, **surroundings})
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def test_every_plot_there_is_data_for_is_drawn() -> None:
         "search/accuracy against weights",
         "search/learning curves, 2 epochs",
         "search/rank correlation, 1 to 2 epochs",
+        "search/timeline by worker",
     ]
     for text, figure in figures.values():
         assert text
@@ -98,9 +99,30 @@ def test_a_front_of_one_network_is_a_line_to_the_right_edge() -> None:
     assert to_hex(front.get_color()).upper() == VERMILLION
 
 
-def test_importance_is_drawn_where_it_can_be_told() -> None:
-    tags = [tag for tag, _, _ in search_figures(findings(3 * MIN_TRIALS))]
-    assert "search/importance of the hyperparameters" in tags
+def test_importance_is_drawn_with_what_it_is_worth() -> None:
+    texts = {tag: text for tag, text, _ in search_figures(findings(3 * MIN_TRIALS))}
+    assert "The forest " in texts["search/importance of the hyperparameters"]
+
+
+def test_slices_stand_in_one_picture_with_one_legend() -> None:
+    figures = {tag: figure for tag, _, figure in search_figures(findings(9))}
+    figure = figures["search/slices"]
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title().splitlines()[0] for axes in shown] == ["filters", "x"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1 epoch", "2 epochs"]
+    png(figure, 50)
+
+
+def test_the_timeline_shows_each_trial_from_its_start_to_its_end() -> None:
+    figure = {tag: figure for tag, _, figure in search_figures(findings())}["search/timeline by worker"]
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0"]
+    bars = {str(each.get_label()): each.patches for each in axes.containers}
+    (first, *_) = bars["failed"]
+    assert (first.get_x() + first.get_width()) == pytest.approx(4.0)  # minutes
+    assert first.get_width() == pytest.approx(1 / 60, rel=0.05)
+    assert first.get_hatch()
+    png(figure, 50)
 
 
 def test_gaps_escaped_texts_and_given_ticks_are_drawn_as_meant() -> None:

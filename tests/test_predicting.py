@@ -12,7 +12,7 @@ from PIL import Image
 
 from archsearch import cli
 from archsearch.errors import UserError
-from archsearch.predicting import Broken, Found, Prediction, find_model, list_pictures, read_picture
+from archsearch.predicting import Broken, Found, Prediction, find_model, list_pictures, named, read_picture
 from archsearch.reporting.predictions import as_json, prediction_lines
 
 CLASSES = ("left", "right", "none")
@@ -73,6 +73,37 @@ def test_the_only_final_training_of_a_run_is_taken(tmp_path: Path) -> None:
     (tmp_path / "final" / "trial-a" / "model.keras").touch()
     with pytest.raises(UserError, match=r"There are several models in .*: give one, as in .*documented"):
         find_model(tmp_path)
+
+
+def test_a_run_is_given_by_its_name_as_in_the_other_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs" / "default").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    assert named("default", "logs") == Path("logs/default")
+    assert named("default", str(tmp_path / "logs")) == tmp_path / "logs" / "default"
+    # As a path: what is no run, and what says so.
+    assert named("other", "logs") == Path("other")
+    (tmp_path / "default").mkdir()
+    assert named("default", "logs") == Path("logs/default")
+    assert named("./default", "logs") == Path("default")
+    with pytest.raises(UserError, match="There is no run gone in logs, nor a file or folder gone"):
+        named("gone", "logs")
+
+
+@pytest.mark.tensorflow
+def test_the_command_of_the_readme_names_a_run_and_a_picture(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = tmp_path / "logs" / "default" / "final" / "best"
+    final.mkdir(parents=True)
+    (final / "model.keras").write_bytes(model.read_bytes())
+    save(tmp_path / "photo.png", bright="right")
+    monkeypatch.chdir(tmp_path)
+    assert predict("default", "photo.png") == 0
+    assert "right" in capsys.readouterr().out
+    assert predict("default", "photo.png", "--logs", tmp_path / "logs") == 0
 
 
 def test_without_a_final_training_the_next_command_is_named(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import html
 import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,24 +20,29 @@ from typing import Any
 
 import pytest
 
+from archsearch.callbacks import Beginning
 from archsearch.cli import main
+from archsearch.errors import UserError
 from archsearch.exporting.records import Exported
 from archsearch.exporting.records import record as record_export
-from archsearch.reporting.html.answer import answer, tiles
+from archsearch.flags import SETTINGS, final_parser, search_parser, settings_of
+from archsearch.reporting.html.answer import answer, state, tiles
 from archsearch.reporting.html.blocks import Diagram, diagrams
 from archsearch.reporting.html.cost import pareto_front, rank_plots
+from archsearch.reporting.html.final_tables import final_details, final_rows
 from archsearch.reporting.html.findings import Final, Findings, read_findings
 from archsearch.reporting.html.hyperparameters import axes
 from archsearch.reporting.html.importance import importances
 from archsearch.reporting.html.page import as_json, plot_sections, render
 from archsearch.reporting.html.plots import count_text, label, plot, scatter
 from archsearch.reporting.html.set_up import commands
-from archsearch.reporting.html.tables import failures, final_rows, rung_tables
+from archsearch.reporting.html.tables import failures, rung_tables
 from archsearch.reporting.report import ReportWriter, trials_csv, write_report
-from archsearch.run_folder import RunFolder
+from archsearch.run_folder import RunFolder, own_temporary
+from archsearch.settings import SearchSettings, resolve
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED, Architecture
-from tests.records import NOWHERE, trial
+from tests.records import NOWHERE, a_plan, trial
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -208,6 +216,55 @@ def test_commands_repeat_only_what_was_not_the_default() -> None:
     assert dict(commands(known))["search the same again"] == (
         "python search.py --run mine-again --seed 3 --max-time 90s --max-macs 8000000"
     )
+
+
+BUILT_IN = {"hypermodel": "space.hypermodel:VGGHyperModel"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"max_epochs": 9},
+        {"max_epochs": 9, "max_seconds": 1800.0},
+        {"max_epochs": 9, "max_seconds": 90.0},
+        {"max_seconds": 5400.0},
+        {"max_seconds": 1234567.8, "final_seconds": 3600.0},
+        {"max_seconds": 0.0001, "final_seconds": 1e7},
+        {"final_seconds": 61.25, "confirm": 0},
+        {"dataset": "my data/a b.npz", "flip": "no", "seed": 3, "recipe": "documented"},
+        {"dataset": "-odd"},
+        {
+            "factor": 4,
+            "iterations": 2,
+            "images_per_epoch": 1000,
+            "max_params": 300_000,
+            "max_macs": 8_000_000,
+        },
+        {"precision": "mixed_float16"},
+    ],
+)
+def test_the_command_that_searches_again_gives_the_same_settings(given: dict[str, Any]) -> None:
+    wanted = resolve(given)
+    command = dict(commands(findings(**BUILT_IN, settings=wanted.to_dict())))["search the same again"]
+    program, *arguments = shlex.split(command.removeprefix("python "))
+    assert program == "search.py"
+    flags = search_parser(program).parse_args(arguments)
+    assert flags.run == "mine-again"
+    assert resolve(settings_of(flags)) == wanted
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_seconds": None}, {"dataset": "arrays"}, {"objective": "val_loss"}, {"later": 1}, {"seed": "x"}],
+)
+def test_a_search_that_no_command_line_gives_has_no_command(settings: dict[str, Any]) -> None:
+    assert "search the same again" not in dict(commands(findings(**BUILT_IN, settings=settings)))
+
+
+def test_every_setting_but_the_objective_has_a_flag() -> None:
+    names = {field.name for field in dataclasses.fields(SearchSettings)}
+    assert names - set(SETTINGS) <= {"objective"}
 
 
 def test_the_table_of_all_trials_has_one_row_each() -> None:
@@ -405,7 +462,19 @@ def test_a_whitened_network_with_early_pooling_and_a_linear_head_is_drawn_as_it_
     ]
     # The whitening takes one pixel off each side.
     assert [text.note for text in diagram.texts][2:4] == ["31 × 31", "15 × 15"]
-    assert diagram.texts[-1].note.startswith("after global pooling; ")
+    assert diagram.texts[-1].note == "after global pooling"
+    assert diagram.subtitle == "LeakyReLU slope 0.3"
+
+
+def test_no_text_of_a_diagram_is_wider_than_the_drawing() -> None:
+    """A character of 13 px takes some 6.8, one of 12 px some 6.2; the texts begin at 222 of 440."""
+    heads = (("linear", 0), ("global_pool", 1024), ("flatten", 1024))
+    for head, hidden_units in heads:
+        network = Architecture(
+            convs=(3,), filters=(512,), fast_start=True, head=head, hidden_units=hidden_units, dropout=0.5
+        )
+        for text in drawn(network.to_dict(), (64, 64, 3)).texts:
+            assert max(6.8 * len(text.text), 6.2 * len(text.note)) <= 440 - 222, text
 
 
 def test_another_kind_of_architecture_is_left_out() -> None:
@@ -427,12 +496,21 @@ def test_report_comes_from_the_log_alone(tmp_path: Path, settings: str | None) -
 
 def test_names_and_messages_are_shown_as_they_are(tmp_path: Path) -> None:
     stored = {"dataset": {"name": HOSTILE, "class_names": [HOSTILE]}, "machine": {"processor": HOSTILE}}
-    bad = record(HOSTILE, 0.7, 9, hyperparameters={HOSTILE: HOSTILE}, worker=HOSTILE)
+    bad = record("a", 0.7, 9, hyperparameters={HOSTILE: HOSTILE}, worker=HOSTILE)
     run = write_run(tmp_path / "mine", bad, record("b", None, message=HOSTILE), settings=json.dumps(stored))
     text = write_report(run).read_text(encoding="utf-8")
     assert HOSTILE not in text
     assert "<script>document.title" not in text
     assert "&lt;/script&gt;&lt;script&gt;document.title" in text
+
+
+@pytest.mark.parametrize("trial_id", ["../../outside", "/outside", "a/b", "..", ".hidden", "", HOSTILE])
+def test_an_id_that_leads_out_of_the_folder_is_a_damaged_line(tmp_path: Path, trial_id: str) -> None:
+    run = write_run(tmp_path / "mine", baseline(), record(trial_id))
+    with pytest.raises(UserError, match=r"is damaged in line 2 \(.* is no id of a trial\)"):
+        write_report(run)
+    with pytest.raises(UserError, match="is no id of a trial"):
+        run.final(trial_id)
 
 
 def test_there_is_no_report_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -458,6 +536,124 @@ def test_a_final_training_completes_the_report(tmp_path: Path) -> None:
     assert known.num_validation == 5000
     assert [section.name for section in plot_sections(known)][-1] == "finals"
     assert "0.8215" in render(known)
+
+
+def write_final(run: RunFolder, name: str = "best", **result: Any) -> Path:
+    folder = run.final(name)
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps({"test_accuracy": 0.8215, **result}))
+    return folder
+
+
+SETTINGS_OF_IMAGES = json.dumps({"dataset": {"content_hash": "1"}})
+
+
+@pytest.mark.parametrize(
+    ("result", "is_of_it"),
+    [
+        ({}, True),  # of an earlier version
+        ({"trial_id": "a", "hyperparameters": {"x": 1, "width": 2.0}}, True),  # widened
+        ({"trial_id": "a", "hyperparameters": {"x": 2, "width": 1.0}}, False),
+        ({"trial_id": "gone", "hyperparameters": {"x": 1}}, False),
+        ({"trial_id": None, "hyperparameters": {}}, True),  # the documented network
+        ({"dataset": {"content_hash": "1"}}, True),
+        ({"dataset": {"content_hash": "2"}}, False),
+    ],
+)
+def test_a_final_training_of_an_earlier_search_is_left_out(
+    tmp_path: Path, result: dict[str, Any], is_of_it: bool
+) -> None:
+    trained = record("a", 0.7, 9, hyperparameters={"x": 1, "width": 1.0})
+    run = write_run(tmp_path / "mine", baseline(), trained, settings=SETTINGS_OF_IMAGES)
+    write_final(run, **result)
+    known = read_findings(run)
+    assert ([final.name for final in known.finals], list(known.other_finals)) == (
+        (["best"], []) if is_of_it else ([], ["best"])
+    )
+    page = render(known)
+    assert ("0.8215" in page) == is_of_it
+    assert ("final/best is left out" in page) != is_of_it
+
+
+def test_an_unfinished_final_training_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline())
+    write_final(run, "best.unfinished")
+    assert read_findings(run).finals == []
+
+
+def a_result() -> dict[str, Any]:
+    """result.json of a final training with everything asked for."""
+    return {
+        "trial_id": None,
+        "hyperparameters": {},
+        "num_test": 1000,
+        "num_test_in_training": 3,
+        "test_accuracy": 0.8215,
+        "test_loss": 0.5,
+        "test_accuracy_tta": 0.83,
+        "test_loss_tta": 0.45,
+        "tta_views": "6 views: plain and moved by one pixel both ways, each mirrored too",
+        "train_accuracy": 0.9,
+        "per_class": {"cat": 0.9, "dog": 0.7, "bird": None},
+        "num_train": 50_000,
+        "epochs": 12,
+        "steps_per_epoch": None,
+        "seed": 7,
+        "max_seconds": 90.5,
+        "all_data": True,
+        "tta": True,
+        "precision": "float32",
+        "recipe": {"name": "documented"},
+        "params": 1000,
+        "macs": 8_000_000,
+        "found_macs": 2_000_000,
+        "seconds": 90.0,
+        "machine": {"processor": "a processor", "cores": 2, "gpus": []},
+        "versions": {"keras": "3.15.1"},
+    }
+
+
+def test_a_final_training_is_told_in_full() -> None:
+    known = Findings("mine", [], {"recipe": {"name": "modern"}}, [Final("trial-a", a_result(), ())], logs="l")
+    (detail,) = final_details(known)
+    command = detail.facts.pop("command")
+    assert detail.facts == {
+        "several views": "test accuracy 0.8300, loss 0.4500; the mean of 6 views: plain and moved by one "
+        "pixel both ways, each mirrored too",
+        "trained on": "50,000 images, the validation part included",
+        "test images also in the training part": "3 of 1,000",
+        "widened from": "2 M macs, which is the network found",
+        "recipe": "documented",
+        "precision": "float32",
+        "seed": "7",
+        "processor": "a processor, 2 cores",
+        "GPUs": "none",
+        "versions": "keras 3.15.1",
+    }
+    assert detail.classes == [("dog", "0.7000"), ("cat", "0.9000")]
+    program, *arguments = shlex.split(command.removeprefix("python "))
+    flags = final_parser(program).parse_args(arguments)
+    assert (flags.trial, flags.run, flags.logs, flags.seed, flags.max_seconds) == ("a", "mine", "l", 7, 90.5)
+    assert (flags.tta, flags.all_data, flags.precision, flags.recipe) == (True, True, "float32", "documented")
+    assert flags.epochs is None
+
+
+@pytest.mark.parametrize("damage", [{}, {"per_class": 3, "machine": [], "recipe": "x", "found_macs": "y"}])
+def test_a_final_training_that_says_little_is_shown_as_far_as_it_goes(damage: dict[str, Any]) -> None:
+    known = Findings("mine", [], {}, [Final("best", {"test_accuracy": 0.5, **damage}, ())])
+    (detail,) = final_details(known)
+    assert detail.classes == []
+    assert "0.5000" in render(known)
+
+
+def test_a_file_that_was_not_written_has_no_size(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline())
+    record_export(write_final(run), Exported("onnx", "model.onnx", problem="no such operation"))
+    page = render(read_findings(run))
+    assert "0 kB" not in page
+    assert "<code>model.onnx</code>" in page
+    assert '<a href="#exports">' in page
+    assert '<a href="#final-results">' in page
 
 
 def test_exported_files_stand_in_a_table_with_what_is_wrong_with_them(tmp_path: Path) -> None:
@@ -515,36 +711,85 @@ class Clock:
         return self.seconds
 
 
-def test_reports_take_a_hundredth_of_the_time_and_the_last_comes_always(
+def test_the_first_report_comes_at_once_and_the_others_take_a_hundredth_of_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, written = Clock(), []
 
-    def refresh(folder: RunFolder, note: Callable[[str], None]) -> None:
+    def refresh(folder: RunFolder, note: Callable[[str], None], *, running: bool) -> None:
+        assert running
         written.append(clock.seconds)
         clock.seconds += 2.0  # what each costs
 
     monkeypatch.setattr("archsearch.reporting.report.refresh_report", refresh)
     writer = ReportWriter(RunFolder(tmp_path), clock=clock)
+    writer.on_search_begin(Beginning(SearchSettings(), a_plan(), [], [], 0.0))
     while clock.seconds < 1000:
         writer.on_trial_end(record("a"))
         clock.seconds += 10.0
-    # First after 100 times the 4 s it is taken to cost; then its 2 s and the next one's must fit.
-    assert written == [
-        400.0,
-        pytest.approx(402, abs=10),
-        pytest.approx(604, abs=10),
-        pytest.approx(806, abs=10),
-    ]
+    # Of the 2 s that each took so far, and the 2 s of the next one, 100 times must have passed.
+    expected = [0.0, pytest.approx(402, abs=10), pytest.approx(604, abs=10), pytest.approx(806, abs=10)]
+    assert written == expected
+
+
+def test_the_header_says_whether_the_search_is_running_interrupted_or_finished(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline(), settings='{"finished": false}')
+    with run.locked():
+        assert state(read_findings(run)).startswith("The search is running; 1 trial ended")
+        assert 'id="state">The search is running' in write_report(run).read_text(encoding="utf-8")
+    assert state(read_findings(run)).startswith("The search was interrupted after 1 trial;")
+    run.settings.write_text('{"finished": true}')
+    assert state(read_findings(run)) == "The search is finished: 1 trial ended."
+    run.settings.unlink()
+    assert state(read_findings(run)) == ""
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_was_not_done_is_told_of_a_finished_search_only(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, finished: bool
+) -> None:
+    run = made_up_run(tmp_path / "mine", num_trials=10)
+    stored = json.loads(run.settings.read_text())
+    run.settings.write_text(json.dumps({**stored, "finished": finished}))
+    assert any("was not started" in line for line in read_findings(run).not_done) == finished
+
+
+def test_two_processes_that_write_a_report_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    for number in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        names.append(own_temporary(tmp_path / "report.html"))
+    assert len(set(names)) == 2
+    (tmp_path / "settings.json").write_text("{}")
+    for name in names:  # of processes that were killed
+        (tmp_path / name).touch()
+    RunFolder(tmp_path).clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_that_is_run_again_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch.reporting import events
+
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(
+        events, "search_history", lambda records, **_: drawn.append([each.trial_id for each in records])
+    )
+    monkeypatch.setattr(events, "save", lambda *_: None)
+    writer = events.FigureWriter(RunFolder(tmp_path))
+    out = record("a", None, status=Status.TIMED_OUT)
+    writer.on_search_begin(Beginning(SearchSettings(), a_plan(), [out, baseline()], [], 0.0))
+    writer.on_trial_end(record("a", 0.7))
     writer.on_search_end()
-    assert len(written) == 5
+    assert drawn == [["baseline", "a"]]
 
 
 def test_a_report_that_cannot_be_drawn_is_noted_and_ends_nothing(tmp_path: Path) -> None:
     run = write_run(tmp_path / "mine", baseline())
     run.report.mkdir()  # so that it cannot be replaced by a file
     notes: list[str] = []
-    ReportWriter(run, note=notes.append).on_search_end()
+    ReportWriter(run, note=notes.append).on_search_begin(Beginning(SearchSettings(), a_plan(), [], [], 0.0))
     (note,) = notes
     assert note.startswith("The report could not be written: StorageError: ")
 
@@ -560,23 +805,79 @@ def test_starting_over_removes_the_report(tmp_path: Path) -> None:
 # In a browser, without a network.
 
 
-def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
-    """The document after its scripts ran, and what stands on the console, notices of the driver aside."""
-    command = [
-        str(BROWSER),
-        "--headless",
-        "--dump-dom",
-        "--enable-logging=stderr",
-        "--enable-unsafe-swiftshader",
-    ]
-    command += [f"--user-data-dir={profile}", "--virtual-time-budget=60000", "--window-size=1280,900"]
+def browse(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
+    """What it prints, and what stands on the console, notices of the driver aside."""
+    command = [str(BROWSER), "--headless", "--enable-logging=stderr", "--enable-unsafe-swiftshader"]
+    command += [f"--user-data-dir={profile}", "--virtual-time-budget=60000"]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--disable-background-networking"]
     command += ["--no-sandbox"] if os.geteuid() == 0 else []
     done = subprocess.run(
-        [*command, page.as_uri()], capture_output=True, text=True, check=True, timeout=240, encoding="utf-8"
+        [*command, *flags, page.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+        encoding="utf-8",
     )
-    lines = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "WebGL" not in line]
-    return done.stdout, lines
+    return done.stdout, [
+        line for line in done.stderr.splitlines() if "CONSOLE" in line and "WebGL" not in line
+    ]
+
+
+def opened(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
+    """The document after its scripts ran, without their text, and the console."""
+    document, console = browse(page, profile, "--dump-dom", *(flags or ("--window-size=1280,900",)))
+    return re.sub(r"<script.*?</script>", "", document, flags=re.DOTALL), console
+
+
+LOOKING = """<script>
+(() => {
+  const root = document.documentElement;
+  const waiting = setInterval(async () => {
+    const [done, all] = (root.dataset.drawn || "").split(" of ");
+    if (!done || done !== all) return;
+    clearInterval(waiting);
+    const seen = { width: innerWidth, scrolled: root.scrollWidth, clicks: {} };
+    seen.dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    seen.ink = getComputedStyle(document.body).color;
+    for (const button of document.querySelectorAll(".choice button")) {
+      const plot = document.getElementById("plot-" + button.dataset.plot);
+      button.click();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const clicks = (seen.clicks[button.dataset.plot] ??= []);
+      clicks.push({ pressed: button.getAttribute("aria-pressed"), data: JSON.stringify(plot.data) });
+    }
+    root.dataset.seen = JSON.stringify(seen);
+    parent.postMessage(root.dataset.seen, "*");
+  }, 50);
+})();
+</script>
+"""
+"""At the end of a page: what a person would look at, and what changes when each view is chosen."""
+
+
+FRAME = """<!doctype html><html><body><iframe src="watched.html" width="{width}" height="844"></iframe>
+<script>addEventListener("message", (event) => document.documentElement.dataset.seen = event.data);</script>
+</body></html>"""
+"""As narrow as a phone, which no window of a browser on a desktop is."""
+
+
+def looked_at(page: Path, profile: Path, *flags: str, width: int | None = None) -> dict[str, Any]:
+    """What the script above finds, in a frame of this width where one is given."""
+    watched = page.with_name("watched.html")
+    text = page.read_text(encoding="utf-8")
+    watched.write_text(text.replace("</body>", f"{LOOKING}</body>"), encoding="utf-8")
+    shown = watched
+    if width is not None:
+        shown = page.with_name("frame.html")
+        shown.write_text(FRAME.format(width=width), encoding="utf-8")
+    document, console = opened(shown, profile, *flags)
+    assert console == []
+    assert "data-errors" not in document.split(">", 2)[1]
+    found = re.search(r'data-seen="([^"]*)"', document)
+    assert found is not None
+    seen: dict[str, Any] = json.loads(html.unescape(found[1]))
+    return seen
 
 
 def assert_drawn(page: Path, profile: Path) -> str:
@@ -607,7 +908,75 @@ def test_every_plot_is_drawn_offline(
     run = made_up_run(tmp_path / "run", num_trials=num_trials)
     document = assert_drawn(write_report(run), tmp_path / "profile")
     assert document.count('class="point"') > num_trials / 2  # in the history alone
-    assert "gl-canvas" in document  # of the parallel coordinates
+    assert re.search(r'<canvas class="gl-canvas', document), "of the parallel coordinates"
+    assert "no-webgl" not in document
+
+
+@pytest.mark.end_to_end
+@needs_browser
+def test_every_view_of_a_plot_can_be_chosen(made_up_run: Callable[..., RunFolder], tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_trials=60)
+    clicks = looked_at(write_report(run), tmp_path / "profile")["clicks"]
+    assert {"curves", "parallel"} <= clicks.keys()
+    for views in clicks.values():
+        assert [view["pressed"] for view in views] == ["true"] * len(views)
+        assert len({view["data"] for view in views}) == len(views) > 1, "each view shows something else"
+
+
+def finish(run: RunFolder) -> RunFolder:
+    """With a final training and its exports, as if they had been made."""
+    folder = write_final(run, **a_result())
+    epochs = [
+        {"loss": 2 - n / 10, "accuracy": n / 20, "val_loss": 2.0, "val_accuracy": 0.3} for n in range(9)
+    ]
+    (folder / "history.json").write_text(json.dumps({"epochs": epochs}))
+    for kind in ("onnx", "litert"):
+        record_export(folder, Exported(kind, f"model.{kind}", "a runtime", 1_234_567, "its images", 70, 1e-6))
+    return run
+
+
+@pytest.mark.end_to_end
+@needs_browser
+def test_a_page_with_a_final_training_and_exports_is_sound(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    run = finish(made_up_run(tmp_path / "run", num_trials=10))
+    document = assert_drawn(write_report(run), tmp_path / "profile")
+    for text in ('id="plot-final-0"', "0.8215", "<code>model.onnx</code>", "python final_train.py --best"):
+        assert text in document
+
+
+@pytest.mark.end_to_end
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, width: int
+) -> None:
+    run = finish(made_up_run(tmp_path / "run", num_trials=60))
+    seen = looked_at(write_report(run), tmp_path / "profile", width=width)
+    assert seen["width"] == width
+    assert seen["scrolled"] <= width
+
+
+@pytest.mark.end_to_end
+@needs_browser
+@pytest.mark.parametrize(("scheme", "ink"), [(0, "rgb(236, 239, 243)"), (1, "rgb(22, 25, 29)")])
+def test_the_page_follows_the_colours_that_are_preferred(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, scheme: int, ink: str
+) -> None:
+    run = made_up_run(tmp_path / "run", num_trials=10)
+    flag = f"--blink-settings=preferredColorScheme={scheme}"
+    seen = looked_at(write_report(run), tmp_path / "profile", flag)
+    assert (seen["dark"], seen["ink"]) == (scheme == 0, ink)
+
+
+@pytest.mark.end_to_end
+@needs_browser
+def test_it_can_be_printed(made_up_run: Callable[..., RunFolder], tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_trials=10)
+    _, console = browse(write_report(run), tmp_path / "profile", f"--print-to-pdf={tmp_path / 'report.pdf'}")
+    assert console == []
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 LITTLE: dict[str, list[TrialRecord]] = {
@@ -618,11 +987,11 @@ LITTLE: dict[str, list[TrialRecord]] = {
     "no curves": [baseline(curve=()), record("a", 0.7, 9, curve=())],
     "hostile": [
         record(
-            f"{HOSTILE}{n}",
+            f"t{n}",
             0.1 * n,
             3,
-            hyperparameters={HOSTILE: f"{n}{HOSTILE}"},
-            worker=HOSTILE,
+            hyperparameters={HOSTILE: f"{n}{HOSTILE}", "@ink": f"@card{n}"},
+            worker="@blue",
             macs=n + 1,
         )
         for n in range(3)
@@ -638,3 +1007,11 @@ def test_little_or_strange_data_makes_a_sound_page(tmp_path: Path, name: str) ->
     run = write_run(tmp_path / "mine", *LITTLE[name])
     document = assert_drawn(write_report(run), tmp_path / "profile")
     assert "<title>mine: architecture search</title>" in document
+
+
+@pytest.mark.end_to_end
+@needs_browser
+def test_a_text_that_is_called_like_a_colour_stays_a_text(tmp_path: Path) -> None:
+    records = [record(f"t{n}", 0.1 * n, 3, hyperparameters={"x": f"@ink{n}"}, worker="@blue") for n in (1, 2)]
+    document = assert_drawn(write_report(write_run(tmp_path / "mine", *records)), tmp_path / "profile")
+    assert ">@blue<" in document

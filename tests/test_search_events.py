@@ -43,6 +43,8 @@ PICTURES = {
     "search/accuracy against weights",
     "search/learning curves, 3 epochs",
     "search/rank correlation, 1 to 3 epochs",
+    "search/slices",
+    "search/timeline by worker",
 }
 
 
@@ -184,7 +186,22 @@ def test_starting_over_removes_the_events(tmp_path: Path) -> None:
     folder = write_log(tmp_path / "mine", a_search())
     write_run_events(folder)
     folder.clear()
-    assert list(folder.path.iterdir()) == []
+    assert [path.name for path in folder.path.iterdir()] == ["lock"]
+
+
+def test_the_events_of_a_running_search_are_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It holds its files open: removed ones would swallow what it goes on to write."""
+    from archsearch.cli import main
+
+    folder = write_log(tmp_path / "mine", a_search())
+    write_run_events(folder)
+    before = sorted(folder.path.rglob("events.out.tfevents.*"))
+    with folder.locked():
+        assert main(["report", "mine", "--logs", str(tmp_path), "--tensorboard"]) == 1
+    assert "Another process is working on" in capsys.readouterr().err
+    assert sorted(folder.path.rglob("events.out.tfevents.*")) == before
 
 
 # All events of a run from its log alone, read back by the real server.
@@ -273,7 +290,9 @@ def test_the_plots_of_the_report_are_pictures(server: str) -> None:
     assert get(server, "images/tags")["mine/search"].keys() == PICTURES
     for tag in PICTURES:
         height, width = picture(server, "mine/search", tag).shape[:2]
-        assert (height, width) == (616, 840)  # 4.4 x 6 inches at 140 dots per inch
+        # Inches at 140 dots each: bars and small plots are as high as they are many.
+        sizes = {"search/slices": (546, 1680), "search/timeline by worker": (344, 840)}
+        assert (height, width) == sizes.get(tag, (616, 840)), tag
 
 
 # A server that is running while the search is killed and goes on.

@@ -148,6 +148,7 @@ def test_what_runs_is_the_plan_trial_for_trial(
     assert len(stub.tasks) == run.plan.num_trials
     assert list(run.deviations()) == []
     assert run.finished
+    assert 'id="state">The search is finished' in run.folder.report.read_text(encoding="utf-8")
 
 
 def test_seed_and_only_seed_decides_what_is_drawn(tmp_path: Path) -> None:
@@ -220,6 +221,7 @@ def test_interrupted_at_every_trial_it_ends_as_if_undisturbed(tmp_path: Path, un
             search(path, Stub(interrupted_at=number, fails=a_third_fails), **SMALL)
         assert log(path) == whole[:number]
         assert not Run(RunFolder(path)).finished
+        assert "The search was interrupted" in RunFolder(path).report.read_text(encoding="utf-8")
         search(path, Stub(fails=a_third_fails))
         assert log(path) == whole
         assert (

@@ -154,7 +154,7 @@ def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "png", lambda figure: PICTURE_BYTES)
     monkeypatch.setattr(events, "search_history", lambda *args, **options: None)
     monkeypatch.setattr(events, "write_search_figures", lambda folder: None)
-    monkeypatch.setattr(report, "write_report", lambda folder: None)
+    monkeypatch.setattr(report, "write_report", lambda folder, **options: None)
     versions, machine = runtime.versions(), runtime.machine()
     monkeypatch.setattr(runtime, "versions", lambda: versions)
     monkeypatch.setattr(runtime, "machine", lambda: machine)
@@ -1107,7 +1107,9 @@ def test_an_interrupted_replacement_goes_on_and_the_earlier_result_stays_until_t
     assert same_result(read_json(logs / "run/final/best/result.json"), earlier)
     result = final_train(logs, epochs=None)
     assert (result["seed"], result["epochs"]) == (7, 3)
-    with pytest.raises(UserError, match="holds an earlier final training"):
+    with pytest.raises(
+        UserError, match=r"holds an earlier final training.*`archsearch export run .*--format FORMATS`"
+    ):
         final_train(logs, epochs=None)
 
 

@@ -22,7 +22,7 @@ from archsearch.exporting.convert import (
 )
 from archsearch.exporting.formats import FORMATS, KERAS, require
 from archsearch.exporting.images import Comparison, of_result, of_test_part, random_images
-from archsearch.exporting.records import Exported, record
+from archsearch.exporting.records import Exported, forget, record
 from archsearch.exporting.runtimes import of_keras
 from archsearch.final_result import RESULT
 from archsearch.reporting.report import refresh_report
@@ -44,16 +44,17 @@ def take_away(folder: Path, formats: Sequence[str], splits: Splits, *, verbose: 
         verbose: Whether stderr is told what is being done.
     """
     say = _teller(verbose)
-    result = read_json(folder / RESULT)
-    write_script(folder, result, say)
-    if not formats:
-        return
+    later = f". Continue: {export_command(folder, formats)}" if formats else ""
     try:
-        export(folder, result, formats, of_test_part(splits), say)
+        result = read_json(folder / RESULT)
+        write_script(folder, result, say)
+        if formats:
+            export(folder, result, formats, of_test_part(splits), say)
     except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(
-            f"the training is complete. Continue: {export_command(folder, formats)}"
-        ) from None
+        raise type(interrupt)(f"the training is complete{later}") from None
+    except UserError as error:  # the same command again would train again
+        what = error.what if isinstance(error, StorageError) else str(error)
+        raise UserError(f"{what} The training is complete{later or '.'}") from error
 
 
 def export_run(
@@ -83,14 +84,39 @@ def export_run(
     require(formats)
     say = _teller(verbose)
     with locked(folder.with_name(f"{folder.name}.lock"), folder):
-        result = read_json(folder / RESULT, remedy="Train it again with --overwrite.")
+        result = _read_result(folder)
         runtime.configure()
         comparison = of_result(result, data=data, cache=run.cache)
         write_script(folder, result, say)
-        exports = export(folder, result, formats, comparison, say)
-    if run.exists():
-        refresh_report(run)
-    return exports
+        try:
+            return export(folder, result, formats, comparison, say)
+        finally:  # of an interrupted one too
+            if run.exists():
+                refresh_report(run)
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    """result.json, in which everything that an export needs is what it should be.
+
+    Raises:
+        UserError: It is not.
+    """
+    remedy = "Train it again with --overwrite."
+    result = read_json(folder / RESULT, remedy=remedy)
+    try:
+        dataset = result["dataset"]
+        sizes = [size for size in dataset["image_shape"] if type(size) is int and size > 0]
+        texts = [dataset[name] for name in ("name", "content_hash")]
+        if (
+            len(sizes) != 3
+            or len(dataset["image_shape"]) != 3
+            or not all(isinstance(text, str) for text in texts)
+        ):
+            raise ValueError("of the images")
+        float(result["test_accuracy"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / RESULT} is not one of our files ({error}). {remedy}") from error
+    return result
 
 
 def export_command(folder: Path, formats: Sequence[str]) -> str:
@@ -126,6 +152,7 @@ def export(
     exports = []
     for name in formats:
         say(f"exporting {name} ({FORMATS[name].file})")
+        forget(folder, name)
         exported = _export_one(name, folder, model, reference, processor)
         record(folder, exported)
         exports.append(exported)

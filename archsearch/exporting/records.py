@@ -55,6 +55,14 @@ def record(folder: Path, exported: Exported) -> None:
     write_json(folder / EXPORTS, {"exports": [known[name].to_dict() for name in FORMATS if name in known]})
 
 
+def forget(folder: Path, name: str) -> None:
+    """Takes a format out of export.json: its file is about to be replaced, and a kill may leave none."""
+    known = read_exports(folder)
+    kept = [each for each in known if each.format != name]
+    if len(kept) < len(known):
+        write_json(folder / EXPORTS, {"exports": [each.to_dict() for each in kept]})
+
+
 def read_exports(folder: Path) -> list[Exported]:
     """What export.json of a final training says; nothing if it is not there, or none of ours."""
     try:

@@ -43,7 +43,8 @@ class FigureWriter(SearchCallback):
         self._records = list(beginning.records)
 
     def on_trial_end(self, record: TrialRecord) -> None:
-        self._records.append(record)
+        # One that ran out of time may be run again.
+        self._records = [other for other in self._records if other.trial_id != record.trial_id] + [record]
 
     def on_search_end(self) -> None:
         if self._records:

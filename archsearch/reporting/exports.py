@@ -48,7 +48,7 @@ def cells(exported: Exported) -> tuple[str, ...]:
     """As in `HEADINGS`; empty what was not measured."""
     return (
         exported.format,
-        size_text(exported.size),
+        size_text(exported.size) if exported.size else "",
         "" if exported.max_difference is None else f"{exported.max_difference:.1e}",
         "" if exported.same_class is None else f"{100 * exported.same_class:.1f} %",
         "" if exported.accuracy is None else f"{exported.accuracy:.4f}",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 
 from archsearch.reporting.figures import BLUE, POINTS, VERMILLION
 from archsearch.reporting.html.cost import cost_plots, rank_plots
-from archsearch.reporting.html.course import history
+from archsearch.reporting.html.course import history, timeline
 from archsearch.reporting.html.curves import learning_curves
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.hyperparameters import axes as hyperparameter_axes
 from archsearch.reporting.html.importance import importances
 from archsearch.reporting.html.plots import SYMBOLS, Data, Plot, View
-from archsearch.reporting.html.values import importance_plot
+from archsearch.reporting.html.values import SLICES_INTRO, importance_plot, slices
 
 COLOURS = {
     "@ink": "black",
@@ -44,6 +45,9 @@ MARKERS = {symbol: marker for marker, symbol in SYMBOLS.items()} | {
 """Matplotlib's names of plotly.js's symbols."""
 
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
+COLUMNS = 3
+"""Of small plots in one picture."""
+
 FONT_SIZE = 12
 """Points; TensorBoard shows a picture some 4 inches wide until it is clicked."""
 
@@ -62,34 +66,66 @@ def search_figures(findings: Findings) -> Iterator[tuple[str, str, Figure]]:
             yield f"search/learning curves, {rung}", curves.caption, draw(curves, view)
     for plot in rank_plots(findings):
         yield f"search/rank correlation, {plot.title.replace('→', 'to')}", plot.caption, draw(plot)
+    each = slices(findings)
+    if each:
+        yield "search/slices", SLICES_INTRO, draw_together(each, "Slices")
     found = importances(findings.searched, hyperparameter_axes(findings))
-    if found is not None and found.explained > 0:  # else its bars say nothing
+    if found is not None:  # where it says nothing its caption says so
         plot = importance_plot(found)
         yield "search/importance of the hyperparameters", plot.caption, draw(plot)
+    by_worker = timeline(findings)
+    if by_worker is not None:
+        yield "search/timeline by worker", by_worker.caption, draw(by_worker)
 
 
 def draw(plot: Plot, view: View | None = None) -> Figure:
     """One view of a plot; the first by default."""
     view = view or plot.views[0]
-    bars = any(trace["type"] == "bar" for trace in view.data)
-    figure = Figure(figsize=(6, 1.6 + 0.26 * len(view.data[0]["y"]) if bars else 4.4), layout="constrained")
+    bars = {name for trace in view.data if trace["type"] == "bar" for name in trace["y"]}
+    figure = Figure(figsize=(6, 2.2 + 0.26 * len(bars) if bars else 4.4), layout="constrained")
     axes = figure.subplots()
-    for trace in view.data:
-        _bars(axes, trace) if trace["type"] == "bar" else _scatter(axes, trace)
     title = plot.title if not view.name else f"{plot.title}: {view.name}"
     if plot.name.startswith("rank-"):  # their captions are a number, not how to read it
         title = f"Ranks, {title}: {plot.caption}"
+    _draw_into(axes, view, title)
+    if view.layout.get("showlegend", True):
+        _legend(figure, axes)
+    return figure
+
+
+def draw_together(plots: Sequence[Plot], title: str) -> Figure:
+    """Small plots of one kind in one picture, with one legend for all."""
+    rows = math.ceil(len(plots) / COLUMNS)
+    figure = Figure(figsize=(4 * COLUMNS, 0.9 + 3 * rows), layout="constrained")
+    figure.suptitle(title)
+    places = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
+    for axes, plot in zip(places, plots, strict=False):
+        _draw_into(axes, plot.views[0], f"{plot.title}\n{plot.caption}" if plot.caption else plot.title)
+    for axes in places[len(plots) :]:
+        axes.set_visible(False)
+    _legend(figure, max(places, key=lambda axes: len(axes.get_legend_handles_labels()[0])))
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        style = {"frameon": False, "fontsize": FONT_SIZE - 1, "markerscale": 0.7}
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, **style)
+
+
+def _draw_into(axes: Axes, view: View, title: str) -> None:
+    for name in view.layout.get("yaxis", {}).get("categoryarray", ()):
+        axes.barh([_text(name)], [0.0])  # Matplotlib orders categories as they come
+    for trace in view.data:
+        _bars(axes, trace) if trace["type"] == "bar" else _scatter(axes, trace)
     axes.set_title(_text(title), fontsize=FONT_SIZE + 1, parse_math=False, wrap=True)
     _axis(axes.xaxis, "x", axes, view.layout.get("xaxis", {}))
     _axis(axes.yaxis, "y", axes, view.layout.get("yaxis", {}))
     axes.tick_params(labelsize=FONT_SIZE - 1)
     axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if view.layout.get("showlegend", True) and axes.get_legend_handles_labels()[0]:
-        figure.legend(
-            loc="outside lower center", frameon=False, ncols=2, fontsize=FONT_SIZE - 1, markerscale=0.7
-        )
-    return figure
 
 
 def _scatter(axes: Axes, trace: Data) -> None:
@@ -125,8 +161,20 @@ def _marker(mark: Data) -> Mapping[str, Any]:
 def _bars(axes: Axes, trace: Data) -> None:
     errors = _numbers(trace["error_x"]["array"]) if "error_x" in trace else None
     names = [_text(name) for name in trace["y"]]
-    colour = _colour(trace["marker"]["color"])
-    axes.barh(names, _numbers(trace["x"]), xerr=errors, color=colour, height=0.7, capsize=3)
+    mark = trace["marker"]
+    style: dict[str, Any] = {"color": _colour(mark["color"])}
+    if "pattern" in mark:
+        style |= {"hatch": 3 * mark["pattern"]["shape"], "edgecolor": _colour(mark["pattern"]["fgcolor"])}
+    axes.barh(
+        names,
+        _numbers(trace["x"]),
+        left=_numbers(trace["base"]) if "base" in trace else 0.0,
+        xerr=errors,
+        height=0.7,
+        capsize=3,
+        label=_text(trace.get("name", "_none")),
+        **style,
+    )
 
 
 def _axis(axis: Any, which: str, axes: Axes, layout: Data) -> None:

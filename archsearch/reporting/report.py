@@ -11,15 +11,16 @@ from pathlib import Path
 
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.reporting.ration import Ration
-from archsearch.run_folder import RunFolder, write_atomically
+from archsearch.run_folder import RunFolder, own_temporary, write_atomically
 from archsearch.trials import TrialRecord
 
-FIRST_SECONDS = 4.0
-"""What the first report is taken to cost, with the libraries it loads."""
 
-
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder, *, running: bool | None = None) -> Path:
     """Draws the report from what lies in the folder.
+
+    Args:
+        folder: Of the run.
+        running: Whether a search is at it; by default its lock says.
 
     Returns:
         Where it is.
@@ -30,21 +31,25 @@ def write_report(folder: RunFolder) -> Path:
     from archsearch.reporting.html.findings import read_findings
     from archsearch.reporting.html.page import render
 
-    findings = read_findings(folder)
-    write_atomically(folder.table, trials_csv(findings.records).encode())
-    write_atomically(folder.report, render(findings).encode())
+    findings = read_findings(folder, running=running)
+    # A search, a final training and `archsearch report` may write these at once.
+    for path, text in ((folder.table, trials_csv(findings.records)), (folder.report, render(findings))):
+        write_atomically(path, text.encode(), temporary=own_temporary(path))
     return folder.report
 
 
-def refresh_report(folder: RunFolder, note: Callable[[str], None] | None = None) -> None:
+def refresh_report(
+    folder: RunFolder, note: Callable[[str], None] | None = None, *, running: bool | None = None
+) -> None:
     """`write_report`, where a report that cannot be drawn must not end what made it worth drawing.
 
     Args:
         folder: Of the run.
         note: Told why there is no report; by default stderr.
+        running: Whether a search is at it; by default its lock says.
     """
     try:
-        write_report(folder)
+        write_report(folder, running=running)
     except Exception as error:
         (note or _say)(f"The report could not be written: {type(error).__name__}: {error}")
 
@@ -61,7 +66,9 @@ def trials_csv(records: Sequence[TrialRecord]) -> str:
 
 
 class ReportWriter(SearchCallback):
-    """Keeps the report up to date while a search runs, at no more than a hundredth of the time.
+    """Keeps the report up to date while a search runs: at its beginning, then in a hundredth of the time.
+
+    The last one is not written here, for whether the search is finished is known only after its end.
 
     Args:
         folder: Of the run.
@@ -75,16 +82,16 @@ class ReportWriter(SearchCallback):
         note: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._ration = Ration(lambda: refresh_report(folder, note), first_seconds=FIRST_SECONDS, clock=clock)
+        self._ration = Ration(
+            lambda: refresh_report(folder, note, running=True), first_seconds=0.0, clock=clock
+        )
 
     def on_search_begin(self, beginning: Beginning) -> None:
         self._ration.begin()
+        self._ration.run()
 
     def on_trial_end(self, record: TrialRecord) -> None:
         self._ration.run_if_due()
-
-    def on_search_end(self) -> None:
-        self._ration.run()
 
 
 def _say(text: str) -> None:

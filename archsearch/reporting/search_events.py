@@ -148,9 +148,15 @@ def write_run_events(folder: RunFolder) -> None:
     """All events of a search anew from its log, such as where only that was kept; the final training's stay.
 
     Raises:
-        UserError: There is no search, or its log is damaged, or a file cannot be written.
+        UserError: There is no search, its log is damaged, a file cannot be written, or the search is running,
+            which holds its own files open.
     """
-    findings = read_findings(folder)
+    read_findings(folder)  # refuses what is no run before a lock is put there
+    with folder.locked():
+        _write_run_events(folder, read_findings(folder))
+
+
+def _write_run_events(folder: RunFolder, findings: Findings) -> None:
     begin = begin_of(folder, findings)
     write_columns(folder, findings)
     for record in findings.records:

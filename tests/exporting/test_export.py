@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from archsearch import cli
+from archsearch.errors import StorageError, UserError
 from archsearch.exporting.formats import FORMATS
-from archsearch.exporting.records import Exported, read_exports, record
+from archsearch.exporting.records import Exported, forget, read_exports, record
 from tests.exporting import final_folders
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in FORMATS["onnx"].packages)
@@ -308,6 +309,93 @@ def test_records_come_back_in_the_order_of_the_formats(tmp_path: Path) -> None:
         ("onnx", 5),
         ("litert", 5),
     ]
+
+
+def test_a_forgotten_record_is_gone_and_the_others_stay(tmp_path: Path) -> None:
+    for name in ("keras", "onnx"):
+        record(tmp_path, exported(name, size=5))
+    forget(tmp_path, "onnx")
+    assert [each.format for each in read_exports(tmp_path)] == ["keras"]
+
+
+@pytest.mark.tensorflow
+def test_a_kill_while_a_file_is_replaced_leaves_no_record_of_the_old_one(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.exporting import export as module
+
+    folder = copied / "plain" / "final" / "best"
+    record(folder, exported("litert", size=5))
+
+    def killed(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(module, "write", killed)
+    with pytest.raises(SystemExit):
+        export(copied, "plain", "litert")
+    assert "litert" not in {each.format for each in read_exports(folder)}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    "interrupt", [KeyboardInterrupt, StorageError(Path("model.py"), OSError(28, "full"))]
+)
+def test_whatever_ends_an_export_the_training_is_complete_and_the_command_goes_on_from_there(
+    copied: Path, interrupt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.exporting import export as module
+
+    def fail(*_: Any) -> None:
+        raise interrupt
+
+    monkeypatch.setattr(module, "write_script", fail)
+    expected = KeyboardInterrupt if interrupt is KeyboardInterrupt else UserError
+    with pytest.raises(expected) as raised:
+        module.take_away(copied / "plain" / "final" / "best", ("onnx",), None, verbose=False)  # type: ignore[arg-type]
+    told = f"he training is complete. Continue: archsearch export plain --logs {copied} --format onnx"
+    assert told in str(raised.value)
+    assert "same command" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_shape", "8); raise SystemExit('taken'); ("),
+        ("image_shape", [16, 12, "3"]),
+        ("image_shape", None),
+        ("name", 3),
+        ("content_hash", None),
+    ],
+)
+def test_a_result_that_is_none_of_ours_is_one_sentence(
+    tmp_path: Path, name: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine" / "final" / "best"
+    folder.mkdir(parents=True)
+    dataset = {"image_shape": [16, 12, 3], "name": "arrays", "content_hash": ""} | {name: value}
+    (folder / "result.json").write_text(json.dumps({"dataset": dataset, "test_accuracy": 0.5}))
+    assert export(tmp_path, "mine", "keras") == 1
+    assert "result.json is not one of our files" in capsys.readouterr().err
+
+
+@pytest.mark.tensorflow
+def test_values_that_are_code_are_not_run(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = copied / "plain" / "final" / "best"
+    result = json.loads((folder / "result.json").read_text())
+    result["architecture"]["filters"] = ["16); raise SystemExit('taken'); ("] * 2
+    (folder / "result.json").write_text(json.dumps(result))
+    assert export(copied, "plain", "keras") == 0
+    assert "There is no model.py: only networks of the built-in space" in capsys.readouterr().err
+    assert not (folder / "model.py").exists()
+
+
+@pytest.mark.parametrize("trial_id", ["../../elsewhere", "a/b"])
+def test_a_trial_id_does_not_lead_out_of_the_run(
+    tmp_path: Path, trial_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(tmp_path, "mine", "keras", "--trial", trial_id) == 1
+    captured = capsys.readouterr().err
+    assert "is no id of a trial" in captured
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"exports": [{"format": 3}]}', '{"exports": 3}', "[]"])

@@ -50,6 +50,19 @@ def answer(findings: Findings) -> Answer:
     return Answer(_lift_sentence(findings, lift), _worth(lift), found=lift.found)
 
 
+def state(findings: Findings) -> str:
+    """Whether more is to come; empty where that is not known."""
+    ended = _trials(len(findings.records))
+    planned = f" of {findings.num_planned} planned" if findings.num_planned else ""
+    if findings.running:
+        return f"The search is running; {ended}{planned} ended when this was written. Load it again later."
+    if findings.finished is None:
+        return ""
+    if findings.finished:
+        return f"The search is finished: {ended}{planned} ended."
+    return f"The search was interrupted after {ended}{planned}; the same command continues it."
+
+
 def _baseline_leads(findings: Findings) -> tuple[str, str]:
     others = [record for record in findings.completed if record.role is Role.SEARCH]
     if not others:

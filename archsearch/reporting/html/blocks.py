@@ -85,7 +85,9 @@ def diagrams(
     drawn = []
     for title, subtitle, architecture in networks:
         try:
-            drawn.append((title, subtitle, list(_groups(architecture, image_shape, num_classes))))
+            groups = list(_groups(architecture, image_shape, num_classes))
+            slope = f"LeakyReLU slope {architecture['leaky_relu_slope']:.2g}"
+            drawn.append((title, f"{subtitle}; {slope}" if subtitle else slope, groups))
         except (KeyError, TypeError, ValueError):
             continue  # of a hypermodel with another kind of architecture
     widest = {"conv": 1, "dense": 1, "output": 1}
@@ -120,8 +122,7 @@ def _groups(
         note = f"dropout {network.dropout:.2f}, {features}"
         yield _Group([_Layer("dense", network.hidden_units)], f"dense, {network.hidden_units} units", note)
     classes = f"{num_classes} classes" if num_classes else "one unit a class"
-    slope = f"LeakyReLU slope {network.leaky_relu_slope:.2g} throughout"
-    note = slope if network.hidden_units else f"{features}; {slope}"
+    note = "" if network.hidden_units else features
     yield _Group([_Layer("output", num_classes or 1)], f"softmax, {classes}", note)
 
 

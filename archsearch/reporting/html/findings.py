@@ -55,6 +55,16 @@ class Findings:
     finals: Sequence[Final] = ()
     not_done: Sequence[str] = ()
     logs: str = "logs"
+    running: bool = False
+    """Whether a process is at it."""
+    other_finals: Sequence[str] = ()
+    """Names of final trainings that lie here, but of another search: it was started over since."""
+
+    @property
+    def finished(self) -> bool | None:
+        """Whether the search ended by itself; `None` where that is not known."""
+        finished = self.stored.get("finished")
+        return finished if isinstance(finished, bool) else None
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of settings.json; empty if it is missing, or not what it should be."""
@@ -174,8 +184,12 @@ class Findings:
         return line
 
 
-def read_findings(folder: RunFolder) -> Findings:
+def read_findings(folder: RunFolder, *, running: bool | None = None) -> Findings:
     """Of a run, finished or not.
+
+    Args:
+        folder: Of the run.
+        running: Whether a search is at it; by default its lock says.
 
     Raises:
         UserError: There is no search, or its log is damaged.
@@ -185,12 +199,48 @@ def read_findings(folder: RunFolder) -> Findings:
     records, _ = read_records(folder.trials)
     stored = _read(folder.settings)
     finals = [
-        Final(path.parent.name, result, _curve(path.with_name("history.json")), read_exports(path.parent))
-        for path in sorted(folder.final("*").parent.glob("*/result.json"))
-        if not path.parent.name.startswith(".") and (result := _read(path))
+        Final(path.name, result, _curve(path / "history.json"), read_exports(path))
+        for path in folder.finals()
+        if (result := _read(path / "result.json"))
     ]
-    name, logs = folder.path.name, folder.path.parent.as_posix()
-    return Findings(name, records, stored, finals, _not_done(folder), logs)
+    others = [final.name for final in finals if not _is_of(final.result, records, stored)]
+    return Findings(
+        folder.path.name,
+        records,
+        stored,
+        [final for final in finals if final.name not in others],
+        _not_done(folder),
+        folder.path.parent.as_posix(),
+        running=folder.is_locked() if running is None else running,
+        other_finals=others,
+    )
+
+
+def _is_of(result: Mapping[str, Any], records: Sequence[TrialRecord], stored: Mapping[str, Any]) -> bool:
+    """Whether a final training is of this search: of its images, and with the values of its trial.
+
+    A search that is started over leaves the final training of the earlier one in place.
+    """
+    hashes = [_at(each, "dataset", "content_hash") for each in (result, stored)]
+    if None not in hashes and hashes[0] != hashes[1]:
+        return False
+    values = result.get("hyperparameters")
+    if result.get("trial_id") is None or not isinstance(values, Mapping):
+        return True
+    trial = next((record for record in records if record.trial_id == result["trial_id"]), None)
+    return trial is not None and _but_width(values) == _but_width(trial.hyperparameters)
+
+
+def _at(mapping: Mapping[str, Any], *names: str) -> Any:
+    part: Any = mapping
+    for name in names:
+        part = part.get(name) if isinstance(part, Mapping) else None
+    return part
+
+
+def _but_width(values: Mapping[str, Any]) -> dict[str, Any]:
+    """By the width a final training widens the network found."""
+    return {name: value for name, value in values.items() if name != "width"}
 
 
 def _objective_of(completed: Sequence[TrialRecord]) -> str:
@@ -218,9 +268,11 @@ def _curve(path: Path) -> tuple[Mapping[str, float], ...]:
 
 
 def _not_done(folder: RunFolder) -> list[str]:
-    """Failed trials aside, of which the report has a table."""
+    """Of a search that is finished; failed trials aside, of which the report has a table."""
     try:
         run = Run(folder)
+        if not run.finished:
+            return []
         failed = {
             f"{record.trial_id} {record.status}: {record.message}"
             for record in run.trials

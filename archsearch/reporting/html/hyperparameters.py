@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.reporting.html.findings import Findings
-from archsearch.reporting.html.plots import label
+from archsearch.reporting.html.plots import label, value_text
 from archsearch.trials import Role
 
 MAX_LEVELS = 12
@@ -103,6 +103,4 @@ def _key(value: Any) -> tuple[str, float, str]:
 
 def level_text(value: Any) -> str:
     """A value in few characters; safe in a plot."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else label(value, MAX_LEVEL_TEXT)
+    return value_text(value) if isinstance(value, bool | float) else label(value, MAX_LEVEL_TEXT)

@@ -13,16 +13,17 @@
   addEventListener("error", (event) => note(event.message));
   addEventListener("unhandledrejection", (event) => note(event.reason));
 
-  // Names of colours, such as "@ink", are those of the style sheet.
-  function painted(value, style) {
+  // Names of colours, such as "@ink", are those of the style sheet. Only where a colour stands: a value of a
+  // hyperparameter may begin with "@" too.
+  function painted(value, style, colour = false) {
     if (typeof value === "string") {
-      return value[0] === "@" ? style.getPropertyValue("--" + value.slice(1)).trim() || value : value;
+      return colour && value[0] === "@" ? style.getPropertyValue("--" + value.slice(1)).trim() || value : value;
     }
     if (Array.isArray(value)) {
-      return value.map((each) => painted(each, style));
+      return value.map((each) => painted(each, style, colour));
     }
     if (value !== null && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, painted(each, style)]));
+      return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, painted(each, style, name.includes("color"))]));
     }
     return value;
   }

@@ -11,18 +11,19 @@ from typing import Any
 
 import archsearch
 from archsearch.reporting.exports import HEADINGS as EXPORT_HEADINGS
-from archsearch.reporting.html.answer import answer, score_text, tiles
+from archsearch.reporting.html.answer import answer, score_text, state, tiles
 from archsearch.reporting.html.blocks import WIDTH, Diagram, diagrams
 from archsearch.reporting.html.cost import cost_plots, rank_plots
 from archsearch.reporting.html.course import history, timeline
 from archsearch.reporting.html.curves import learning_curves, two_curves
-from archsearch.reporting.html.findings import Findings
+from archsearch.reporting.html.final_tables import export_tables, final_details, final_rows
+from archsearch.reporting.html.findings import Final, Findings
 from archsearch.reporting.html.hyperparameters import axes
 from archsearch.reporting.html.importance import MIN_TRIALS, importances
 from archsearch.reporting.html.plots import Plot, count_text, rung_styles
 from archsearch.reporting.html.set_up import commands, set_up
-from archsearch.reporting.html.tables import export_tables, failures, final_rows, rung_tables
-from archsearch.reporting.html.values import importance_plot, parallel_coordinates, slices
+from archsearch.reporting.html.tables import failures, rung_tables
+from archsearch.reporting.html.values import SLICES_INTRO, importance_plot, parallel_coordinates, slices
 from archsearch.standing import baseline_label
 from archsearch.trials import TrialRecord
 
@@ -58,6 +59,7 @@ def render(findings: Findings) -> str:
     return environment.from_string(_file("page.html")).render(
         findings=findings,
         answer=answer(findings),
+        state=state(findings),
         tiles=list(tiles(findings)),
         tables=tables,
         has_networks=any(row.network for table in tables for row in table.rows),
@@ -65,6 +67,7 @@ def render(findings: Findings) -> str:
         diagrams=_diagrams(findings),
         diagram_width=WIDTH,
         finals=list(final_rows(findings)),
+        final_details=list(final_details(findings)),
         exports=list(export_tables(findings)),
         export_headings=EXPORT_HEADINGS,
         sections=sections,
@@ -112,7 +115,7 @@ def plot_sections(findings: Findings) -> list[Section]:
             "Slices",
             slices(findings),
             3,
-            "The score over each hyperparameter, all others varying.",
+            SLICES_INTRO,
             rungs=True,
         ),
         Section(
@@ -155,12 +158,19 @@ def _finals(findings: Findings) -> list[Plot]:
         two_curves(
             f"final-{number}",
             f"Learning curves of the final training: {final.name}",
-            "Training and validation over the whole final training; the test images are read once, after it.",
+            _curve_caption(final),
             {final.name: final.curve},  # type: ignore[dict-item]
         )
         for number, final in enumerate(findings.finals)
     ]
     return [plot for plot in plots if plot is not None]
+
+
+def _curve_caption(final: Final) -> str:
+    after = "the test images are read once, after it."
+    if final.result.get("all_data"):
+        return f"Over the whole final training. The validation part was trained on too; {after}"
+    return f"Training and validation over the whole final training; {after}"
 
 
 def _diagrams(findings: Findings) -> list[Diagram]:

@@ -125,6 +125,13 @@ def count_text(number: float) -> str:
     return f"{number:g}"
 
 
+def value_text(value: object) -> str:
+    """Of a hyperparameter, for a person."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def spread(values: Sequence[float]) -> Data:
     """A logarithmic axis where a loss that diverged would press all others onto one line."""
     low, high = min(values, default=0.0), max(values, default=0.0)

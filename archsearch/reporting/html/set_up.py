@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from archsearch.reporting.html.findings import Findings
-from archsearch.reporting.html.hyperparameters import level_text
+from archsearch.errors import UserError
+from archsearch.flags import flags_of, time_text
+from archsearch.reporting.html.findings import Final, Findings
+from archsearch.reporting.html.plots import value_text
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
+from space.recipe import RECIPES
 
 MAX_CLASSES = 20
 
 
 def set_up(findings: Findings) -> dict[str, str]:
     """Data, recipe, machine and versions, as far as they are known."""
-    data, recipe, machine = (findings.section(name) for name in ("dataset", "recipe", "machine"))
+    data, recipe = (findings.section(name) for name in ("dataset", "recipe"))
     classes = data.get("class_names")
     shape = findings.image_shape
     facts = {
@@ -27,12 +29,22 @@ def set_up(findings: Findings) -> dict[str, str]:
         "classes": _classes(classes) if isinstance(classes, list) else None,
         "recipe": _pairs(recipe),
         "hypermodel": findings.stored.get("hypermodel"),
+        **machine_facts(findings.stored),
+        "git commit": findings.stored.get("git_commit"),
+    }
+    return {name: str(value) for name, value in facts.items() if value}
+
+
+def machine_facts(stored: Mapping[str, Any]) -> dict[str, str]:
+    """On what a search, or a final training, was run; what its file does not say is left out."""
+    machine = stored.get("machine")
+    machine = machine if isinstance(machine, Mapping) else {}
+    facts = {
         "processor": _joined(machine.get("processor"), _cores(machine.get("cores"))),
         "GPUs": _joined(*machine["gpus"]) or "none" if isinstance(machine.get("gpus"), list) else None,
         "system": machine.get("system"),
         "environment": _pairs(machine.get("environment")),
-        "versions": _pairs(findings.section("versions")),
-        "git commit": findings.stored.get("git_commit"),
+        "versions": _pairs(stored.get("versions")),
     }
     return {name: str(value) for name, value in facts.items() if value}
 
@@ -48,10 +60,7 @@ def _joined(*parts: Any) -> str:
 def _pairs(mapping: Any) -> str:
     if not isinstance(mapping, Mapping):
         return ""
-    return ", ".join(
-        f"{key} {level_text(value)}" if isinstance(value, bool | float) else f"{key} {value}"
-        for key, value in mapping.items()
-    )
+    return ", ".join(f"{key} {value_text(value)}" for key, value in mapping.items())
 
 
 def _classes(names: Sequence[Any]) -> str:
@@ -63,29 +72,52 @@ def _classes(names: Sequence[Any]) -> str:
 def commands(findings: Findings) -> Iterator[tuple[str, str]]:
     """What each does, and how it is written."""
     name = shlex.quote(findings.name)
-    logs = "" if findings.logs == "logs" else f" --logs {shlex.quote(findings.logs)}"
-    run = ("" if findings.name == "default" else f" --run {name}") + logs
-    settings = findings.section("settings")
-    # What only Python can give, an objective or arrays, has no flag.
-    usual = SearchSettings.objective
-    by_flags = settings.get("objective", usual) == usual and settings.get("dataset") != "arrays"
-    if settings and by_flags and findings.stored.get("hypermodel") == BUILT_IN:
-        again = f"python search.py --run {shlex.quote(f'{findings.name}-again')}{logs}{_flags(settings)}"
-        yield "search the same again", again
-    yield "train the incumbent in full", f"python final_train.py --best{run}"
+    logs = _logs(findings)
+    flags = _search_flags(findings)
+    if flags is not None:
+        again = shlex.join(["--run", f"{findings.name}-again"])
+        yield "search the same again", f"python search.py {again}{logs}{flags}"
+    yield "train the incumbent in full", f"python final_train.py --best{_where(findings)}"
     yield "see every curve", f"tensorboard --logdir {shlex.quote(f'{findings.logs}/{findings.name}')}"
     yield "write this report again", f"archsearch report {name}{logs}"
 
 
-def _flags(settings: Mapping[str, Any]) -> str:
-    """Settings that are not the defaults, as they are given on the command line."""
-    defaults = {field.name: field.default for field in dataclasses.fields(SearchSettings)}
-    flags = ""
-    for name, value in settings.items():
-        if value is None or value == defaults.get(name) or isinstance(value, list | dict):
-            continue
-        flag, text = name.replace("_", "-"), str(value)
-        if name == "max_seconds" and isinstance(value, int | float):
-            flag, text = "max-time", f"{value:g}s"
-        flags += f" --{flag} {shlex.quote(text)}"
-    return flags
+def _search_flags(findings: Findings) -> str | None:
+    """Of the same search; `None` where it is not known, or could only be started from Python."""
+    settings = findings.section("settings")
+    if not settings or findings.stored.get("hypermodel") != BUILT_IN:
+        return None
+    try:
+        flags = flags_of(SearchSettings(**settings))
+    except (TypeError, UserError):  # of another version, or damaged
+        return None
+    return None if flags is None else f" {shlex.join(flags)}".rstrip()
+
+
+def final_command(findings: Findings, final: Final) -> str | None:
+    """That trains the same again, with every option it had; `None` if result.json does not say."""
+    result, what = final.result, final.name
+    which = (
+        f"--trial {shlex.quote(what.removeprefix('trial-'))}" if what.startswith("trial-") else f"--{what}"
+    )
+    try:
+        seconds, epochs = result["max_seconds"], int(result["epochs"])
+        length = ["--epochs", str(epochs)] if seconds is None else ["--max-time", time_text(float(seconds))]
+        options = [*length, "--seed", str(int(result["seed"])), "--precision", str(result["precision"])]
+        options += [flag for flag, name in (("--tta", "tta"), ("--all-data", "all_data")) if result[name]]
+        recipe = result["recipe"]["name"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    usual = "documented" if what == "documented" else findings.section("recipe").get("name")
+    options += ["--recipe", recipe] if recipe != usual and recipe in list(RECIPES) else []
+    return f"python final_train.py {which}{_where(findings)} {shlex.join(options)}"
+
+
+def _where(findings: Findings) -> str:
+    """The flags that name the run, where they are not the defaults."""
+    run = "" if findings.name == "default" else f" --run {shlex.quote(findings.name)}"
+    return run + _logs(findings)
+
+
+def _logs(findings: Findings) -> str:
+    return "" if findings.logs == "logs" else f" --logs {shlex.quote(findings.logs)}"

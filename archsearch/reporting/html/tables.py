@@ -1,4 +1,4 @@
-"""The tables of the report: the best trials of each rung, final trainings, failures."""
+"""The tables of a search: the best trials of each rung, and failures."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.plan import format_epochs, format_seconds
-from archsearch.reporting.exports import cells
 from archsearch.reporting.html.answer import score_text
 from archsearch.reporting.html.findings import Findings
-from archsearch.reporting.html.plots import count_text
+from archsearch.reporting.html.plots import count_text, value_text
 from archsearch.standing import baseline_label
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import Architecture
@@ -92,12 +91,8 @@ def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
         macs=count_text(record.macs) if record.macs is not None else "",
         seconds=format_seconds(record.seconds),
         network=network_text(record.architecture),
-        values=", ".join(f"{name} {_value(value)}" for name, value in record.hyperparameters.items()),
+        values=", ".join(f"{name} {value_text(value)}" for name, value in record.hyperparameters.items()),
     )
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def network_text(architecture: Mapping[str, Any] | None) -> str:
@@ -106,77 +101,6 @@ def network_text(architecture: Mapping[str, Any] | None) -> str:
         return str(Architecture.from_dict(architecture)) if architecture else ""
     except (TypeError, ValueError):
         return ""
-
-
-@dataclass(frozen=True)
-class FinalRow:
-    """One final training, or what was published."""
-
-    name: str
-    test_accuracy: str
-    test_loss: str
-    train_accuracy: str
-    params: str
-    macs: str
-    epochs: str
-    seconds: str
-
-
-def final_rows(findings: Findings) -> Iterator[FinalRow]:
-    """What was trained in full and tested; last what was published, where that is known."""
-    published: Any = None
-    for final in findings.finals:
-        result = final.result
-        tta = result.get("test_accuracy_tta")
-        views = f" ({_decimals(tta)} with several views)" if tta else ""
-        trial = f" (trial {result['trial_id']})" if result.get("trial_id") else ""
-        yield _final_row(f"{final.name}{trial}", result, views)
-        published = published or result.get("published")
-    if isinstance(published, Mapping):
-        yield _final_row("documented network, as published", published, "")
-
-
-def _final_row(name: str, result: Mapping[str, Any], views: str) -> FinalRow:
-    params, macs, seconds = (result.get(key) for key in ("params", "macs", "seconds"))
-    return FinalRow(
-        name=name,
-        test_accuracy=_decimals(result.get("test_accuracy")) + views,
-        test_loss=_decimals(result.get("test_loss")),
-        train_accuracy=_decimals(result.get("train_accuracy")),
-        params=count_text(params) if isinstance(params, int) else "",
-        macs=count_text(macs) if isinstance(macs, int) else "",
-        epochs=str(result.get("epochs", "")),
-        seconds=format_seconds(seconds) if isinstance(seconds, int | float) else "",
-    )
-
-
-def _decimals(value: Any) -> str:
-    return score_text(float(value)) if isinstance(value, int | float) else ""
-
-
-@dataclass(frozen=True)
-class ExportTable:
-    """The exported files of one final training."""
-
-    name: str
-    rows: Sequence[Sequence[str]]
-    """Cells as in `exports.HEADINGS`, then the runtime, and what is wrong with the file."""
-    notes: Sequence[str]
-
-
-def export_tables(findings: Findings) -> Iterator[ExportTable]:
-    """Of each final training that was exported."""
-    for final in findings.finals:
-        if final.exports:
-            # Of two calls on different images, or machines, each is named.
-            measured = [each for each in final.exports if each.runtime]
-            notes = dict.fromkeys(
-                f"Compared on {each.images}; times are medians, of a batch of {each.batch_size} images, on "
-                f"{each.processor}."
-                for each in measured
-            )
-            rows = [(*cells(each), each.runtime, each.problem) for each in final.exports]
-            yield ExportTable(final.name, rows, list(notes))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ WORST_TO_BEST = ("@low", "@middle", "@high")
 """Of the lines; the best stand out from the page, light or dark."""
 
 INACTIVE = "inactive"
+SLICES_INTRO = "The score over each hyperparameter, all others varying."
+
 JITTER = (-0.24, -0.08, 0.08, 0.24, -0.16, 0.0, 0.16)
 """Of points that stand on one level, in steps of it."""
 
