@@ -70,8 +70,6 @@ def layout_here(workers: int | None) -> Layout:
 
 
 def _gpu_names(num_gpus: int, environment: Mapping[str, str]) -> tuple[str, ...]:
-    visible = [
-        name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()
-    ]
-    names = visible or [str(number) for number in range(num_gpus)]
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = [name.strip() for name in visible if name.strip()] or list(map(str, range(num_gpus)))
     return tuple(names[:num_gpus])

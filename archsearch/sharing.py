@@ -77,6 +77,6 @@ def stored(data: TrainingData, folder: Path) -> Iterator[StoredData]:
 
 def _file_of(x: NDArray[np.uint8]) -> Path | None:
     """That holds exactly these images; of a part of a memory map there is none."""
-    if not isinstance(x, np.memmap) or not isinstance(x.base, mmap.mmap) or x.filename is None:
-        return None
-    return Path(x.filename).absolute()
+    whole = isinstance(x, np.memmap) and isinstance(x.base, mmap.mmap)
+    filename = getattr(x, "filename", None)
+    return Path(filename).absolute() if whole and filename is not None else None

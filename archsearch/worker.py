@@ -105,7 +105,8 @@ def train(run: Callable[..., TrialResult], task: TrialTask) -> tuple[TrialResult
     """
     here = _here
     assert here is not None
-    task = dataclasses.replace(task, hypermodel=here.hypermodel, dataset=here.data)
+    shared: dict[str, Any] = {"hypermodel": here.hypermodel, "dataset": here.data}
+    task = dataclasses.replace(task, **shared)
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         here.pipe.send((EPOCH, epoch, values))

@@ -1,8 +1,8 @@
-"""Worker processes: an executor whose workers may be killed, freeze or run out of memory, one trial at a time.
+"""Worker processes: an executor whose workers may be killed, freeze or run out of memory.
 
-Each worker is a loky executor of its own with one process, for a process that dies breaks all of its executor.
-loky starts processes without importing the caller's main module again, which in a notebook has no file and in a
-script without a guard would search again; and it pickles what is defined there by value.
+Each worker is a loky executor of its own with one process, for a process that dies breaks all of its
+executor. loky starts processes without importing the caller's main module again, which in a notebook has
+no file and in a script without a guard would search again; and it pickles what is defined there by value.
 """
 
 from __future__ import annotations
@@ -157,8 +157,7 @@ class _Worker:
         """Has a trial trained; another process is started where there is none that can."""
         future = TrialFuture(self.name)
         future.set_running_or_notify_cancel()
-        # What all trials share is there already.
-        bare = dataclasses.replace(task, hypermodel=None, dataset=None)
+        bare = dataclasses.replace(task, hypermodel=None, dataset=None)  # which it has already
         with self._lock:
             if self._outgrown:
                 self._replace()
