@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from archsearch.watch import OnEpoch
 
 HANG_SECONDS = 300.0
-"""Without a batch, an epoch or a result, after which a worker counts as frozen. A step of the largest network
-on two cores takes ten seconds; loading TensorFlow and tracing a network take less than a minute."""
+"""Without a batch, an epoch or a result, after which a worker counts as frozen. A step of the documented
+network takes ten seconds on two cores, tracing it less than a minute."""
+
+START_SECONDS = 300.0
+"""After which a worker that is not ready counts as frozen; loading TensorFlow takes some seconds."""
 
 MAX_GROWTH = 2 * 2**30
 """Bytes by which a worker may grow before another process takes its place."""
@@ -146,6 +149,8 @@ class _Worker:
         """Of the trial that runs."""
         self._on_epoch: OnEpoch | None = None
         self._last_sign = 0.0
+        self._patience = START_SECONDS
+        """Seconds of silence until it counts as frozen."""
         self._cannot_start: str | None = None
         self._outgrown = False
 
@@ -196,6 +201,7 @@ class _Worker:
                 self._last_sign = time.monotonic()
                 if kind == worker.READY:
                     [self.pid] = values
+                    self._patience = self.hang_seconds
                 elif kind == worker.FAILED:
                     [self._cannot_start] = values
                 elif kind == worker.EPOCH and self._on_epoch is not None:
@@ -242,15 +248,12 @@ class _Worker:
         """Kills the process if it has a trial and has not been heard of for long."""
         with self._lock:
             future = self._future
-            if future is None or time.monotonic() - self._last_sign < self.hang_seconds:
+            if future is None or time.monotonic() - self._last_sign < self._patience:
                 return
+            silence = f"gave no sign of life for {self._patience:.0f} s, and was killed"
             self._future = self._on_epoch = None
             self._replace()
-        future.set_exception(
-            WorkerDied(
-                f"Worker {self.name} gave no sign of life for {self.hang_seconds:.0f} s and was killed"
-            )
-        )
+        future.set_exception(WorkerDied(f"Worker {self.name} {silence}"))
 
     def _replace(self) -> None:
         """Kills the process; another one takes its place when it is needed."""
@@ -271,5 +274,5 @@ class _Worker:
         pool = self._pool
         # The pipe closes when nobody refers to it: the listener may wait for it just now.
         self._pool = self.pipe = self.pid = self._cannot_start = None
-        self._outgrown = False
+        self._outgrown, self._patience = False, START_SECONDS
         return pool

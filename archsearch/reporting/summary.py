@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archsearch.plan import format_epochs
+from archsearch.plan import format_epochs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
 from archsearch.trials import Role, Status, TrialRecord
@@ -17,6 +17,12 @@ def summary(run: Run) -> Iterator[str]:
     best, base = run.incumbent, run.baseline
     name = baseline_name(run.plan, run.stored["hypermodel"])
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
+    busy = run.utilisation
+    if busy.num_workers > 1:
+        yield (
+            f"{busy.num_workers} workers were busy {100 * busy.share:.0f} % of the time and saved "
+            f"{format_seconds(busy.saved_seconds)} against one."
+        )
     if run.finished:
         for deviation in run.deviations():
             yield f"  not as planned: {deviation}"
