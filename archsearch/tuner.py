@@ -211,13 +211,16 @@ class HyperbandTuner(BaseTuner):
     def _end(self, executor: Executor, future: Future[TrialResult]) -> None:
         """Records a trial, or tries it again if it was its worker that came to an end."""
         trial = self._running.pop(future)
+        worker = future.worker if isinstance(future, TrialFuture) else THIS_PROCESS
         try:
             result = future.result()
         except WorkerDied as death:
-            self._note(f"{death}: {trial.trial_id} is tried again.")
-            self._start(executor, trial)
-        else:
-            self._record(trial, result, future.worker if isinstance(future, TrialFuture) else THIS_PROCESS)
+            if self.time_left.seconds > 0:
+                self._note(f"{death}: {trial.trial_id} is tried again.")
+                self._start(executor, trial)
+                return
+            result = TrialResult(Status.TIMED_OUT, (), 0.0, 0, f"{death}, and the time was used up.")
+        self._record(trial, result, worker)
 
     def _task(self, assignment: Assignment) -> TrialTask:
         """What the trial is to a worker."""

@@ -37,6 +37,9 @@ network takes ten seconds on two cores, tracing it less than a minute."""
 START_SECONDS = 300.0
 """After which a worker that is not ready counts as frozen; loading TensorFlow takes some seconds."""
 
+LATE_SECONDS = 60.0
+"""Of silence that are enough once a trial's deadline has passed."""
+
 MAX_GROWTH = 2 * 2**30
 """Bytes by which a worker may grow before another process takes its place."""
 
@@ -149,6 +152,8 @@ class _Worker:
         """Of the trial that runs."""
         self._on_epoch: OnEpoch | None = None
         self._last_sign = 0.0
+        self._deadline: float | None = None
+        """Of the trial that runs."""
         self._patience = START_SECONDS
         """Seconds of silence until it counts as frozen."""
         self._cannot_start: str | None = None
@@ -167,6 +172,7 @@ class _Worker:
             if self._outgrown:
                 self._replace()
             self._future, self._on_epoch, self._last_sign = future, on_epoch, time.monotonic()
+            self._deadline = task.deadline
             try:
                 inner = self._submit(run, bare)
             except (OSError, BrokenProcessPool):  # killed before it was given the trial
@@ -247,10 +253,12 @@ class _Worker:
     def kill_if_frozen(self) -> None:
         """Kills the process if it has a trial and has not been heard of for long."""
         with self._lock:
-            future = self._future
-            if future is None or time.monotonic() - self._last_sign < self._patience:
+            future, patience = self._future, self._patience
+            if self._deadline is not None and time.time() > self._deadline:
+                patience = min(patience, LATE_SECONDS)
+            if future is None or time.monotonic() - self._last_sign < patience:
                 return
-            silence = f"gave no sign of life for {self._patience:.0f} s, and was killed"
+            silence = f"gave no sign of life for {patience:.0f} s, and was killed"
             self._future = self._on_epoch = None
             self._replace()
         future.set_exception(WorkerDied(f"Worker {self.name} {silence}"))
