@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +186,8 @@ class Search:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
-            with self._executor(laid_out, tuner, precision) as executor:
-                self._run(tuner, executor, problem, settings, records, notes)
+            executor = self._executor(laid_out, tuner, precision)
+            self._run(tuner, executor, problem, settings, records, notes)
             write_json(self.folder.settings, {**description, "finished": True})
         return Run(self.folder)
 
@@ -342,7 +342,7 @@ class Search:
     def _run(
         self,
         tuner: HyperbandTuner,
-        executor: Executor,
+        executor: AbstractContextManager[Executor],
         problem: Problem,
         settings: SearchSettings,
         records: list[TrialRecord],
@@ -362,4 +362,6 @@ class Search:
             for callback in callbacks:
                 ends.callback(callback.on_search_end)
                 callback.on_search_begin(beginning)
-            tuner.search(executor, num_workers=tuner.plan.workers, callbacks=callbacks)
+            # It ends first: what is written at the end need not wait for trials that nobody wants.
+            trains = ends.enter_context(executor)
+            tuner.search(trains, num_workers=tuner.plan.workers, callbacks=callbacks)

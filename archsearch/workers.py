@@ -178,14 +178,17 @@ class _Worker:
             except (OSError, BrokenProcessPool):  # killed before it was given the trial
                 self._replace()
                 self._future = self._on_epoch = None
-                future.set_exception(WorkerDied(f"Worker {self.name} died between trials"))
+                future.set_exception(WorkerDied(f"Worker {self.name} died when it was to start"))
                 return future
         inner.add_done_callback(partial(self._ended, future))
         return future
 
     def _submit(self, run: Callable[..., Any], task: Any) -> Future[Any]:
         if self._pool is not None:
-            return self._pool.submit(worker.train, run, task)
+            try:
+                return self._pool.submit(worker.train, run, task)
+            except BrokenProcessPool:  # killed while it was idle
+                self._replace()
         self.pipe, theirs = multiprocessing.Pipe()
         self._pool = ProcessPoolExecutor(
             max_workers=1, initializer=worker.begin, initargs=(self.setup, theirs), env=self.environment
@@ -198,8 +201,10 @@ class _Worker:
     def hear(self) -> None:
         """Takes in what the process has sent."""
         with self._lock:
-            while self.pipe is not None and self.pipe.poll():
+            while self.pipe is not None:
                 try:
+                    if not self.pipe.poll():
+                        return
                     kind, *values = self.pipe.recv()
                 except (EOFError, OSError):  # it ended, of which its future tells
                     self.pipe = None

@@ -14,20 +14,24 @@ import hashlib
 import heapq
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch import runtime
 from archsearch.trials import Role, Status, TrialRecord, read_records
 
+ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "docs" / "results" / "killed" / "trials.jsonl"
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
+CONFIRMATION = re.compile(r"-c\d+$")
+"""Ends the names of trials that confirm."""
+
 GOAL = 0.9
 """Of the bound, and of the workers' time."""
 
@@ -66,8 +70,8 @@ class Simulated:
 
     @property
     def chain(self) -> float:
-        """The longest of trials that wait for each other: promotions, then, after them all, a confirmation."""
-        confirmed = {name for name in self.trials if name.rpartition("-c")[2].isdecimal() and "-c" in name}
+        """The longest of trials that wait for each other: promotions, and after them all a confirmation."""
+        confirmed = {name for name in self.trials if CONFIRMATION.search(name)}
         searched = max(self._up_to(name) for name in self.trials if name not in confirmed)
         return searched + max((self.trials[name] for name in confirmed), default=0.0)
 
@@ -128,7 +132,9 @@ def simulate(
                 break
             assignment = oracle.assignments[trial.trial_id]
             x = repr(assignment.values.get("x"))
-            network = networks[int(drawn(f"network {x}") * len(networks))] if "x" in assignment.values else base
+            network = (
+                networks[int(drawn(f"network {x}") * len(networks))] if "x" in assignment.values else base
+            )
             seconds = network.of(assignment.epochs)
             ended.trials[trial.trial_id] = seconds
             ended.scores[trial.trial_id] = drawn(f"{x}/{trial.trial_id}")

@@ -1,6 +1,6 @@
-"""Trials for worker processes that only pretend to train, and come to grief where they are told to. No TensorFlow.
+"""Trials for worker processes that only pretend to train, and come to grief where they are told to.
 
-Workers import this module: what is used there is defined here.
+Workers import this module, which loads no TensorFlow.
 """
 
 from __future__ import annotations

@@ -304,7 +304,9 @@ def test_two_trials_at_a_time_trace_at_a_time() -> None:
     assert plan.trial_seconds(1, 1) == 3
 
 
-@pytest.mark.parametrize(("max_seconds", "iterations"), [(200.0, 4), (96.0, 2), (91.5, 2), (91.0, 1), (1.0, 1)])
+@pytest.mark.parametrize(
+    ("max_seconds", "iterations"), [(200.0, 4), (96.0, 2), (91.5, 2), (91.0, 1), (1.0, 1)]
+)
 def test_more_time_is_more_iterations_for_two_workers(max_seconds: float, iterations: int) -> None:
     """An iteration is 87 seconds of work, and the baseline 9."""
     assert a_plain_plan(workers=2).with_more_time(max_seconds).iterations == iterations

@@ -91,9 +91,7 @@ def test_epochs_are_told_in_order_before_the_result(
     assert told == list(range(50))
 
 
-def test_a_busy_worker_takes_no_second_trial(
-    tmp_path: Path, executor: Callable[..., WorkerExecutor]
-) -> None:
+def test_a_busy_worker_takes_no_second_trial(tmp_path: Path, executor: Callable[..., WorkerExecutor]) -> None:
     workers = executor()
     workers.submit(Pretender(tmp_path, {"a": (("wait", 0),)}), task("a"), silent)
     with pytest.raises(RuntimeError, match="No worker is idle"):
@@ -117,7 +115,9 @@ def test_the_hypermodel_and_the_images_are_there_already(
         space: Any = trial.hypermodel
         data = trial.dataset
         assert data.validation is not None
-        text = f"{space.value} {type(data.train.x).__name__} {data.train.x.sum()} {data.validation.y.tolist()}"
+        text = (
+            f"{space.value} {type(data.train.x).__name__} {data.train.x.sum()} {data.validation.y.tolist()}"
+        )
         return TrialResult(Status.COMPLETED, (), 0.0, 0, message=text)
 
     x = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 1)

@@ -106,9 +106,7 @@ def numbered_points(undisturbed: dict[str, Any]) -> list[tuple[str, int]]:
     ]
 
 
-def test_twenty_kills_at_numbered_points_change_nothing(
-    search: Search, undisturbed: dict[str, Any]
-) -> None:
+def test_twenty_kills_at_numbered_points_change_nothing(search: Search, undisturbed: dict[str, Any]) -> None:
     points = numbered_points(undisturbed)
     assert len(points) == 2 * PLAN.num_epochs + PLAN.num_trials
     chosen = points[:: len(points) // NUM_KILLS][:NUM_KILLS]
@@ -225,7 +223,9 @@ def test_an_interruption_ends_the_workers_and_is_no_death(
     process = command("waits", *flags, "--workers", "2")
     trial = RunFolder(tmp_path / "logs" / "run").trial("baseline")
     try:
-        wait_until(lambda: (trial / "attempts.json").exists() and Attempts.read(trial).epochs == 1, seconds=150)
+        wait_until(
+            lambda: (trial / "attempts.json").exists() and Attempts.read(trial).epochs == 1, seconds=150
+        )
         workers = [each.pid for each in psutil.Process(process.pid).children(recursive=True)]
         os.killpg(process.pid, number)
         _, errors = process.communicate(timeout=60)
