@@ -287,7 +287,7 @@ def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
 
 def test_summary_tells_how_busy_several_workers_were(tmp_path: Path) -> None:
     """Seven trials of 10 seconds in two minutes."""
-    run = stored(tmp_path, *ALL, plan=dataclasses.replace(PLAN, workers=2))
+    run = stored(tmp_path, *ALL, plan=dataclasses.replace(PLAN, workers=2).to_dict())
     assert list(summary(run))[1] == "2 workers were busy 29 % of the time and saved 0 s against one."
 
 
