@@ -32,6 +32,9 @@ RUNTIME = [
     "rich>=13.7,<16",
     "filelock>=3.16,<5",
     "psutil>=6,<8",
+    # Worker processes.
+    "loky>=3.5,<4",
+    "cloudpickle>=3,<4",
 ]
 PANDAS = ["pandas>=2.2.2,<4"]  # run.to_dataframe()
 # `--export onnx`; tf2onnx before 1.17 was not tried.

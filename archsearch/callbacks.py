@@ -36,7 +36,15 @@ class SearchCallback:
         """Trials are about to run."""
 
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
-        """A trial starts; `text` is its network in one line, empty if it has no `Architecture`."""
+        """A trial starts, once more if its worker died.
+
+        Args:
+            assignment: What is trained.
+            text: Its network in one line, empty if it has no `Architecture`.
+        """
+
+    def on_trial_placed(self, assignment: Assignment, worker: str) -> None:
+        """A worker, named by a number or a machine, has the trial; after a death perhaps another one."""
 
     def on_epoch_end(self, assignment: Assignment, epoch: int, values: Mapping[str, float]) -> None:
         """An epoch (counted from 1) of a trial ended."""

@@ -53,7 +53,7 @@ class Draws:
         """All values of networks that the first slots get instead of a draw."""
         self._first: dict[tuple[str, int], Values | None] = {}
         self._known: set[str] = set()
-        """Of all first draws so far."""
+        """Of all first draws so far, which come in the order of the slots."""
         self._exhausted = False
 
     @property
@@ -82,21 +82,19 @@ class Draws:
         return values
 
     def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
-        for number, (other, other_slot) in enumerate(self._slots):
-            key = (other.name, other_slot)
-            if (bracket.name, slot) in self._first:
-                break
-            if key not in self._first:
-                known = self._known | _keys([self.baseline_values])
-                if number < len(self.begin_with):
-                    values: Values | None = dict(self.begin_with[number])
-                else:
-                    # A space that is exhausted stays so: the slots that follow do not search it again.
-                    name = f"{other.name}/{other_slot}/0"
-                    values = None if self._exhausted else self._new_draw(name, known)
-                    self._exhausted = values is None
-                self._first[key] = values
-                self._known |= _keys([values])
+        while (bracket.name, slot) not in self._first:
+            number = len(self._first)
+            other, other_slot = self._slots[number]
+            known = self._known | _keys([self.baseline_values])
+            if number < len(self.begin_with):
+                values: Values | None = dict(self.begin_with[number])
+            else:
+                # A space that is exhausted stays so: the slots that follow do not search it again.
+                name = f"{other.name}/{other_slot}/0"
+                values = None if self._exhausted else self._new_draw(name, known)
+                self._exhausted = values is None
+            self._first[other.name, other_slot] = values
+            self._known |= _keys([values])
         return self._first[bracket.name, slot]
 
     def _new_draw(self, name: str, known: set[str]) -> Values | None:

@@ -79,16 +79,22 @@ def check_log(path: Path, plan: Plan, records: Iterable[TrialRecord]) -> None:
 
 def changed_surroundings(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for every version, and part of the machine, that may move the scores to come a little."""
-    before, now = (
-        {**each["versions"], **{name: each["machine"].get(name) for name in ("processor", "cores", "gpus")}}
-        for each in (stored, current)
-    )
+    before, now = ({**each["versions"], **_machine(each["machine"])} for each in (stored, current))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             yield (
                 f"This run began with {name} {before.get(name)}, now it is {now.get(name)}: "
                 "scores may differ a little."
             )
+
+
+def _machine(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it scores depend on."""
+    threads = machine.get("threads_per_trial") or machine.get("environment", {}).get("TF_NUM_INTRAOP_THREADS")
+    return {
+        **{name: machine.get(name) for name in ("processor", "cores", "gpus")},
+        "threads per trial": None if threads is None else int(threads),
+    }
 
 
 def _parts(description: Mapping[str, Any]) -> dict[str, Any]:

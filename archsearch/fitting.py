@@ -176,6 +176,8 @@ def fit(
     speed: Speed,
     final_speed: Speed | None = None,
     spent_seconds: float = START_UP,
+    workers: int = 1,
+    trials_per_device: float = 1.0,
 ) -> Plan:
     """The first of the ambitions that fits, with as many images, macs and iterations as the time admits.
 
@@ -189,6 +191,8 @@ def fit(
         speed: Of this machine, in a search.
         final_speed: Of a network as large as the one in the final training; `None`: like `speed`.
         spent_seconds: Of the time given, before the first trial.
+        workers: Trials at a time.
+        trials_per_device: That share a GPU, or the cores.
 
     Returns:
         A plan whose expected seconds are within nine tenths of the time that is left, if there is any;
@@ -208,7 +212,17 @@ def fit(
     if final_macs is not None:
         limits = (settings.max_macs, max(final_macs, population.tightest))
         settings = dataclasses.replace(settings, max_macs=min(each for each in limits if each is not None))
-    choice = _Choice(settings, population, num_train, num_validation, speed, spent_seconds, final_macs)
+    choice = _Choice(
+        settings,
+        population,
+        num_train,
+        num_validation,
+        speed,
+        spent_seconds,
+        final_macs,
+        workers,
+        trials_per_device,
+    )
     if settings.max_seconds is None:
         max_epochs = settings.max_epochs or AMBITIONS[0][0]
         return choice.plan(max_epochs, choice.images()[0], settings.max_macs, confirm=settings.confirm)
@@ -245,6 +259,8 @@ class _Choice:
     speed: Speed
     spent_seconds: float
     final_macs: int | None
+    workers: int
+    trials_per_device: float
 
     @property
     def seconds(self) -> float:
@@ -272,6 +288,8 @@ class _Choice:
             baseline_width=width,
             max_macs=limit,
             max_params=self.settings.max_params,
+            workers=self.workers,
+            trials_per_device=self.trials_per_device,
             final_macs=self.final_macs,
             max_seconds=self.settings.max_seconds,
             cost=self.population.cost(limit, macs),
@@ -281,8 +299,9 @@ class _Choice:
     def _baseline(self, max_epochs: int, images: int, limit: int | None) -> tuple[float, int]:
         affordable = limit
         if self.settings.max_seconds is not None:
-            seconds = BASELINE_SHARE * self.settings.max_seconds - self.speed.overhead_seconds
-            per_mac = max_epochs * (3 * images + self.num_validation) / self.speed.macs_per_second
+            speed = self.speed.shared(self.trials_per_device)
+            seconds = BASELINE_SHARE * self.settings.max_seconds - speed.overhead_seconds
+            per_mac = max_epochs * (3 * images + self.num_validation) / speed.macs_per_second
             affordable = int(seconds / per_mac) if limit is None else min(int(seconds / per_mac), limit)
         return self.population.baseline(affordable)
 

@@ -86,6 +86,12 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         dest="final_seconds",
         help="aim at a final training of this wall-clock, for which the network found is widened",
     )
+    add(
+        "--workers",
+        type=_whole(0),
+        metavar="N",
+        help="trials at a time, each in a process of its own; 0: in this one (one per GPU, or per 8 cores)",
+    )
     _add_precision(parser)
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
@@ -196,7 +202,7 @@ RENAMED = {"max_seconds": "--max-time", "final_seconds": "--final-time"}
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-    *("final_seconds", "precision"),
+    *("final_seconds", "precision", "workers"),
 )
 
 

@@ -67,6 +67,8 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.assignments: dict[str, Assignment] = {}
         self.dropped: set[str] = set()
         """Names of brackets that are not to be started."""
+        self._finished: set[str] = set()
+        """Names of brackets that need not be asked again."""
         self.searching_over = False
         """Whether no more trials of the search are to be started, so that confirmations come next."""
         self._baseline_done = baseline is None
@@ -170,12 +172,15 @@ class HyperbandOracle(keras_tuner.Oracle):
                 if assignment is not None:
                     return assignment
                 ladder.give_up(position.slot)
+            if ladder.finished:
+                self._finished.add(ladder.bracket.name)
         return None
 
     def _open_ladders(self) -> list[Ladder]:
         if self.searching_over:
             return []
-        return [ladder for ladder in self.ladders if ladder.bracket.name not in self.dropped]
+        done = self.dropped | self._finished
+        return [ladder for ladder in self.ladders if ladder.bracket.name not in done]
 
     def _next_confirmation(self) -> Assignment | None:
         """The best networks and the baseline again; only once every score of the search is known."""

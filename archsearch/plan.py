@@ -121,6 +121,10 @@ class Speed:
     source: str
     """"measured" by real training steps, or "estimated" from matrix products."""
 
+    def shared(self, trials: float) -> Speed:
+        """Of each of so many trials at a time on one device; tracing takes one core."""
+        return dataclasses.replace(self, macs_per_second=self.macs_per_second / trials)
+
     def trial_seconds(self, macs: float, *, epochs: int, num_images: int, num_validation: int) -> float:
         """What one trial is expected to take."""
         return (
@@ -158,6 +162,10 @@ class Plan:
     max_seconds: float | None
     cost: Cost
     speed: Speed
+    workers: int = 1
+    """Trials at a time."""
+    trials_per_device: float = 1.0
+    """That share a GPU, or the cores: each is so many times slower than `speed`."""
     final_macs: int | None = None
     """Of the network in the final training that the search aims at; `None`: it aims at none."""
 
@@ -184,8 +192,10 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Expected duration of the whole search."""
-        brackets = sum(self.bracket_seconds(bracket) for bracket in self.brackets)
-        return self.baseline_seconds + brackets + self.confirm_seconds
+        work = self.baseline_seconds + sum(self._work_seconds(bracket) for bracket in self.brackets)
+        chain = max(self.baseline_seconds, *(self._chain_seconds(bracket) for bracket in self.brackets))
+        # What is confirmed is known only when all the rest has ended.
+        return self._makespan(work, chain) + self.confirm_seconds
 
     @property
     def confirm_seconds(self) -> float:
@@ -193,25 +203,46 @@ class Plan:
         if not self.confirm:
             return 0.0
         found = self.trial_seconds(self.cost.promoted_macs, self.max_epochs)
-        return CONFIRM_SEEDS * (self.baseline_seconds + self.confirm * found)
+        work = CONFIRM_SEEDS * (self.baseline_seconds + self.confirm * found)
+        return self._makespan(work, max(self.baseline_seconds, found))
 
     @property
     def baseline_seconds(self) -> float:
         return self.trial_seconds(self.cost.baseline_macs, self.max_epochs)
 
     def bracket_seconds(self, bracket: Bracket) -> float:
-        """Expected duration of one bracket."""
+        """Expected duration of one bracket, if nothing else runs."""
+        return self._makespan(self._work_seconds(bracket), self._chain_seconds(bracket))
+
+    def _work_seconds(self, bracket: Bracket) -> float:
+        """Of all its trials, one after the other."""
         return sum(
             rung.size * self.trial_seconds(self.rung_macs(number), rung.epochs)
             for number, rung in enumerate(bracket.rungs)
         )
 
+    def _chain_seconds(self, bracket: Bracket) -> float:
+        """From its first rung to its last: a network waits for its own promotions."""
+        return sum(
+            self.trial_seconds(self.rung_macs(number), rung.epochs)
+            for number, rung in enumerate(bracket.rungs)
+        )
+
+    def _makespan(self, work_seconds: float, chain_seconds: float) -> float:
+        """The least that work takes which is shared out among the workers."""
+        return max(work_seconds / self.workers, chain_seconds)
+
     def rung_macs(self, rung: int) -> float:
         return self.cost.first_rung_macs if rung == 0 else self.cost.promoted_macs
 
+    @property
+    def trial_speed(self) -> Speed:
+        """Of one trial among others that share its device."""
+        return self.speed.shared(self.trials_per_device)
+
     def trial_seconds(self, macs: float, epochs: int) -> float:
         """Expected duration of one trial."""
-        return self.speed.trial_seconds(
+        return self.trial_speed.trial_seconds(
             macs, epochs=epochs, num_images=self.images_per_epoch, num_validation=self.num_validation
         )
 
@@ -219,9 +250,9 @@ class Plan:
         """The same plan with as many iterations as the time admits, never fewer than now."""
         if max_seconds is None:
             return dataclasses.replace(self, max_seconds=None)
-        fixed = self.baseline_seconds + self.confirm_seconds
-        once = dataclasses.replace(self, iterations=1).seconds - fixed
-        affordable = int((max_seconds - fixed) / once)
+        once = sum(self._work_seconds(bracket) for bracket in self.brackets) / self.iterations
+        work = (max_seconds - self.confirm_seconds) * self.workers - self.baseline_seconds
+        affordable = int(work / once)
         return dataclasses.replace(self, iterations=max(self.iterations, affordable), max_seconds=max_seconds)
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,6 +278,7 @@ def describe(plan: Plan) -> Iterator[str]:
         f"{plan.num_trials} trials, {plan.num_epochs} epochs of {plan.images_per_epoch:,} images, "
         f"about {format_seconds(plan.seconds)} (speed {plan.speed.source}: "
         f"{2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s)"
+        + (f", {plan.workers} at a time" if plan.workers > 1 else "")
     )
     width = "" if plan.baseline_width == 1.0 else f" at width {plan.baseline_width:.2f}"
     seconds = format_seconds(plan.baseline_seconds)

@@ -20,7 +20,7 @@ from space.recipe import RECIPES, Recipe
 if TYPE_CHECKING:
     import keras_tuner
 
-    from archsearch.training import TrainingData
+    from archsearch.task import TrainingData
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def problem_of(
     settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None
 ) -> Problem:
     """What a search with these settings has to do with these images."""
-    from archsearch.training import TrainingData, recipe_of
+    from archsearch.task import TrainingData, recipe_of
 
     data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
     statistics = image_statistics(splits.train)

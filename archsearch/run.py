@@ -18,6 +18,7 @@ from archsearch.settings import SearchSettings
 from archsearch.standing import Confirmation, Lift, RankCorrelation
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from archsearch.typed import from_plain
+from archsearch.utilisation import Utilisation, utilisation
 from space.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ class Run:
         return spent_seconds(self.folder, self.trials)
 
     @property
+    def utilisation(self) -> Utilisation:
+        """How busy its workers were, if all sessions had as many as the last one."""
+        return utilisation(self.trials, num_workers=self.plan.workers, seconds=self.seconds)
+
+    @property
     def seconds_for_another_iteration(self) -> float:
         """The time limit under which the search would go on: for brackets left out, or for another pass."""
         brackets = self.plan.brackets
@@ -149,6 +155,8 @@ class Run:
             "trials": {"planned": self.plan.num_trials, **counts},
             "seconds": self.seconds,
             "max_seconds": self.settings.max_seconds,
+            "workers": self.utilisation.num_workers,
+            "utilisation": self.utilisation.share,
             "objective": self.settings.objective,
             "incumbent": _brief(best),
             "baseline": _brief(base),

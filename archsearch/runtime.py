@@ -63,12 +63,23 @@ def configure() -> None:
     }
     missing = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(missing)
+    _set_here.update(missing)
     if "tensorflow" in sys.modules and "TF_ENABLE_ONEDNN_OPTS" in missing:
         warnings.warn(
             "TensorFlow was imported before archsearch.runtime.configure(), so training on a CPU may be "
             "2 to 4 times slower. Call it first.",
             stacklevel=2,
         )
+
+
+_set_here: set[str] = set()
+"""Variables that nobody had set before this process."""
+
+
+def given_threads() -> int | None:
+    """What the user wants as TensorFlow's threads; `None` where it is left to us."""
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(threads) if threads.isdecimal() and "TF_NUM_INTRAOP_THREADS" not in _set_here else None
 
 
 def import_tensorflow() -> Any:

@@ -5,10 +5,12 @@ settings -> dataset -> plan -> space -> tuner -> trials.jsonl -> best.json
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,10 @@ from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.errors import UserError
+from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.fitting import family_population
+from archsearch.layout import Layout, layout, layout_here
 from archsearch.measuring import admits
 from archsearch.plan import Plan, Speed
 from archsearch.problem import (
@@ -54,8 +58,12 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     settings = resolve(given)
     known = facts(data if data is not None else settings.dataset)
     num_train, num_validation = known.split_sizes()
+    # What GPUs there are only TensorFlow knows.
+    laid_out = layout(settings.workers, num_gpus=0, num_cores=runtime.num_cores())
     return fitting.fit(
         settings,
+        workers=laid_out.trials_at_a_time,
+        trials_per_device=laid_out.trials_per_device,
         population=family_population(known.image_shape, known.num_classes, settings=settings),
         num_train=num_train,
         num_validation=num_validation,
@@ -99,8 +107,21 @@ def _stored(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
     return read_stored(folder) if folder.exists() else None
 
 
-def _continued_plan(stored: Mapping[str, Any], settings: SearchSettings, given: Mapping[str, Any]) -> Plan:
+def _continued_plan(
+    stored: Mapping[str, Any],
+    settings: SearchSettings,
+    given: Mapping[str, Any],
+    laid_out: Layout | None = None,
+) -> Plan:
+    """The stored plan with what is given now.
+
+    Args:
+        laid_out: The workers there are now; those of the stored plan by default.
+    """
     plan = Plan.from_dict(stored["plan"])
+    if laid_out is not None:
+        at_a_time, per_device = laid_out.trials_at_a_time, laid_out.trials_per_device
+        plan = dataclasses.replace(plan, workers=at_a_time, trials_per_device=per_device)
     if settings.iterations is not None:
         plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
     if "confirm" in given:
@@ -158,12 +179,13 @@ class Search:
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
             precision = runtime.set_precision(settings.precision)
+            laid_out = self._layout(settings)
             problem = problem_of(settings, splits, self.hypermodel)
             notes = list(splits.notes)
             if stored is None:
-                plan, records = self._new_plan(settings, problem, notes, start), []
+                plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
             else:
-                plan = _continued_plan(stored, settings, self.given)
+                plan = _continued_plan(stored, settings, self.given, laid_out)
                 records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
@@ -172,12 +194,14 @@ class Search:
             else:
                 tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
+            description["machine"]["threads_per_trial"] = laid_out.threads
             if stored is not None:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
+            executor = self._executor(laid_out, tuner, precision)
             try:
-                self._run(tuner, problem, settings, records, notes)
+                self._run(tuner, executor, problem, settings, records, notes)
                 write_json(self.folder.settings, {**description, "finished": True})
             finally:
                 self._report()
@@ -205,9 +229,12 @@ class Search:
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
-        settings = continued(stored["settings"], self.given, _chosen(stored))
-        plan = _continued_plan(stored, settings, self.given)
-        unchanged = settings.to_dict() == stored["settings"] and plan == Plan.from_dict(stored["plan"])
+        given = {name: value for name, value in self.given.items() if name != "workers"}
+        settings = continued(stored["settings"], given, _chosen(stored))
+        plan = _continued_plan(stored, settings, given)
+        unchanged = settings == SearchSettings(**stored["settings"]) and plan == Plan.from_dict(
+            stored["plan"]
+        )
         return bool(stored["finished"]) and unchanged
 
     def _load(self, settings: SearchSettings) -> Splits:
@@ -222,7 +249,34 @@ class Search:
         check_log(self.folder.trials, plan, records)
         return records
 
-    def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
+    def _layout(self, settings: SearchSettings) -> Layout:
+        """Another `run_trial` stays in this process, unless workers are asked for."""
+        workers = settings.workers
+        return layout_here(0 if workers is None and self.run_trial is not None else workers)
+
+    @contextlib.contextmanager
+    def _executor(self, laid_out: Layout, tuner: HyperbandTuner, precision: str) -> Iterator[Executor]:
+        """Where the trials run."""
+        if laid_out.workers == 0:
+            yield InlineExecutor()
+            return
+        from archsearch.sharing import stored
+        from archsearch.workers import WorkerExecutor, setup_of
+
+        with stored(tuner.data, self.folder.cache) as data:
+            setup = setup_of(tuner.hypermodel, data, precision=precision)
+            environments = {name: laid_out.environment(name) for name in laid_out.names}
+            with WorkerExecutor(setup, environments) as executor:
+                yield executor
+
+    def _new_plan(
+        self,
+        settings: SearchSettings,
+        problem: Problem,
+        notes: list[str],
+        start: float,
+        laid_out: Layout,
+    ) -> Plan:
         if problem.measure({}).macs is None:  # then no network can be widened to a time
             settings = dataclasses.replace(settings, final_seconds=None)
         costs: dict[str, Any] = {
@@ -247,6 +301,8 @@ class Search:
             speed=speed,
             final_speed=final_speed,
             spent_seconds=time.time() - start,
+            workers=laid_out.trials_at_a_time,
+            trials_per_device=laid_out.trials_per_device,
         )
 
     def _tuner(self, problem: Problem, settings: SearchSettings, plan: Plan, begin: float) -> HyperbandTuner:
@@ -327,6 +383,7 @@ class Search:
     def _run(
         self,
         tuner: HyperbandTuner,
+        executor: AbstractContextManager[Executor],
         problem: Problem,
         settings: SearchSettings,
         records: list[TrialRecord],
@@ -345,4 +402,6 @@ class Search:
             for callback in callbacks:
                 ends.callback(callback.on_search_end)
                 callback.on_search_begin(beginning)
-            tuner.search(callbacks=callbacks)
+            # It ends first: what is written at the end need not wait for trials that nobody wants.
+            trains = ends.enter_context(executor)
+            tuner.search(trains, num_workers=tuner.plan.workers, callbacks=callbacks)

@@ -19,6 +19,9 @@ OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
 
 DEFAULT_SECONDS = 30 * 60.0
 
+FREE = ("dataset", "workers")
+"""Settings that may change from one session of a run to the next."""
+
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
@@ -78,6 +81,9 @@ class SearchSettings:
     final_seconds: float | None = None
     """Wall-clock of the final training that the search aims at; `None`: it does not."""
     precision: str = "auto"
+    workers: int | None = None
+    """Processes that train, each one trial at a time; 0: the searching process itself; `None`: as many as
+    suit the machine (`layout.py`). The trials are the same."""
     confirm: int = 2
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
 
@@ -90,6 +96,8 @@ class SearchSettings:
         check_seed(self.seed)
         _at_least("--factor", self.factor, 2)
         _at_least("--confirm", self.confirm, 0)
+        if self.workers is not None:
+            _at_least("--workers", self.workers, 0)
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             if getattr(self, flag) is not None:
                 _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
@@ -167,8 +175,8 @@ def continued(
 ) -> SearchSettings:
     """Settings of a run that goes on: the stored ones, with the changes that are welcome.
 
-    More time, iterations and confirmations are, and another place of the same images, which their content
-    will tell. Anything else that is given and differs would mix two searches in one log.
+    More time, iterations and confirmations are, any number of workers, and another place of the same images,
+    which their content will tell. Anything else that is given and differs would mix two searches in one log.
 
     Args:
         stored: From the run's settings.json.
@@ -187,7 +195,7 @@ def continued(
     differences = [
         f"{name.replace('_', ' ')}: stored {_in_force(settings, planned, name)}, given {value}"
         for name, value in changes.items()
-        if name != "dataset" and not _is_more(name, getattr(settings, name), value)
+        if name not in FREE and not _is_more(name, getattr(settings, name), value)
     ]
     if differences:
         raise UserError(

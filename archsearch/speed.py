@@ -12,7 +12,7 @@ from archsearch.dataset import Images
 from archsearch.plan import Speed
 
 if TYPE_CHECKING:
-    from archsearch.training import TrainingData
+    from archsearch.task import TrainingData
 
 MATRIX_SIDE = 1024
 TRAINING_SHARE = 0.8
@@ -51,7 +51,7 @@ def measure_speed(hypermodel: Any, values: Mapping[str, Any], *, macs: int, data
     import keras_tuner
 
     from archsearch.batches import training_batches, validation_batches
-    from archsearch.training import recipe_of
+    from archsearch.task import recipe_of
 
     recipe = recipe_of(hypermodel, flip=data.flip)
     batch_size = min(recipe.batch_size, len(data.train))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import keras_tuner
@@ -20,12 +17,11 @@ from archsearch.batches import steps_per_epoch, training_batches, validation_bat
 from archsearch.checkpoints import Checkpoints, restore
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
+from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
 from archsearch.trials import Status
 from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, Watch
-from space.recipe import MODERN, Recipe
 
-if TYPE_CHECKING:
-    from archsearch.dataset import Images
+__all__ = ["StepsOfEpoch", "Training", "TrainingData", "TrialResult", "TrialTask", "recipe_of", "run_trial"]
 
 MAX_REASON = 300
 """Characters of an exception's message that are kept."""
@@ -36,58 +32,6 @@ GRAPH_ERROR = ("Graph execution error:", "Detected at node ")
 
 StepsOfEpoch = Callable[[Sequence[Epoch]], int]
 """From the epochs completed to the gradient steps of the next one."""
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a trial may see of the data: never the test part."""
-
-    train: Images
-    validation: Images | None
-    num_classes: int
-    flip: bool
-    """Whether a mirrored image is a valid one."""
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """Everything `run_trial` depends on."""
-
-    trial_id: str
-    values: Mapping[str, Any]
-    hypermodel: keras_tuner.HyperModel
-    dataset: TrainingData
-    epochs: int
-    seed: int
-    deadline: float | None = None
-    """Seconds since the epoch, as `time.time()`; the trial stops there as TIMED_OUT."""
-    resume_folder: Path | None = None
-    """Where the state of long trainings is kept, and looked for; `None` to keep none."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What the state of a training depends on, in plain data."""
-        return {
-            "values": dict(self.values),
-            "epochs": self.epochs,
-            "seed": self.seed,
-            "num_images": len(self.dataset.train),
-            "recipe": recipe_of(self.hypermodel, flip=self.dataset.flip).to_dict(),
-        }
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """How a trial ended."""
-
-    status: Status
-    curve: tuple[Epoch, ...]
-    seconds: float
-    peak_memory: int
-    """Bytes, of the whole process so far."""
-    message: str | None = None
-    traceback: str | None = None
-    """Of the exception that the trial FAILED with, where it may be a mistake in the hypermodel."""
 
 
 def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
@@ -111,7 +55,7 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
             raise
 
     training = Training(task, record)
-    status, message, trace = Status.COMPLETED, None, None
+    status, message, trace, out_of_memory = Status.COMPLETED, None, None, False
     try:
         with _gradients_forgotten():
             training.run()
@@ -121,16 +65,18 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
         if error is callers_error or isinstance(error, UserError):
             raise
         status, message = Status.FAILED, _reason(error)
-        trace = None if _is_foreseen(error) else traceback.format_exc()
+        out_of_memory = _is_out_of_memory(error)
+        # What lies with the values or the machine, not with code, needs no traceback.
+        foreseen = out_of_memory or isinstance(error, Diverged)
+        trace = None if foreseen else traceback.format_exc()
     seconds = training.earlier_seconds + time.perf_counter() - start
-    return TrialResult(status, tuple(curve), seconds, _peak_memory(), message, trace)
+    return TrialResult(status, tuple(curve), seconds, _peak_memory(), message, trace, out_of_memory)
 
 
-def _is_foreseen(error: Exception) -> bool:
-    """Whether the fault lies with the values or the machine, not with code."""
+def _is_out_of_memory(error: Exception) -> bool:
     from tensorflow.errors import ResourceExhaustedError
 
-    return isinstance(error, Diverged | MemoryError | ResourceExhaustedError)
+    return isinstance(error, MemoryError | ResourceExhaustedError)
 
 
 def _reason(error: Exception) -> str:
@@ -266,18 +212,6 @@ class Training:
             shuffle=False,  # the batches are, anew in every epoch
             verbose=0,
         )
-
-
-def recipe_of(hypermodel: keras_tuner.HyperModel, *, flip: bool) -> Recipe:
-    """The hypermodel's own recipe; the modern one's batches and augmentation where it has none.
-
-    Args:
-        hypermodel: Of any family.
-        flip: Whether a mirrored image is a valid one; without it no recipe mirrors.
-    """
-    recipe = getattr(hypermodel, "recipe", MODERN)
-    recipe = recipe if isinstance(recipe, Recipe) else MODERN
-    return recipe if flip else dataclasses.replace(recipe, flip=False)
 
 
 def _peak_memory() -> int:

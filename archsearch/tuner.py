@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any
 
 import keras_tuner
@@ -21,18 +24,15 @@ from archsearch.assignment import Assignment, structure_values
 from archsearch.attempts import Attempts
 from archsearch.callbacks import SearchCallback
 from archsearch.errors import UserError
-from archsearch.executors import InlineExecutor
+from archsearch.executors import THIS_PROCESS, InlineExecutor, TrialFuture, WorkerDied
 from archsearch.measuring import Measured
 from archsearch.oracle import HyperbandOracle
 from archsearch.plan import Bracket, Plan
 from archsearch.run_folder import RunFolder
+from archsearch.task import TrainingData, TrialResult, TrialTask
 from archsearch.time_left import TimeLeft
-from archsearch.training import TrainingData, TrialResult, TrialTask
 from archsearch.trials import Role, Status, TrialRecord
 from archsearch.watch import OnEpoch
-
-WORKER = "0"
-"""The one worker: trials run in this process."""
 
 RunTrial = Callable[[TrialTask, OnEpoch | None], TrialResult]
 
@@ -79,6 +79,10 @@ class HyperbandTuner(BaseTuner):
         self._requests = itertools.count()
         self._attempts: dict[str, Attempts] = {}
         """Of the running trials."""
+        self._running: dict[Future[TrialResult], Trial] = {}
+        self._happened: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """What other threads tell, to be dealt with by the one that searches."""
+        self._thread = threading.get_ident()
         self._shown: set[str] = set()
         """Where exceptions that were shown came from."""
 
@@ -111,15 +115,15 @@ class HyperbandTuner(BaseTuner):
             raise
 
     def _loop(self, executor: Executor, num_workers: int) -> None:
-        running: dict[Future[TrialResult], Trial] = {}
+        self._thread = threading.get_ident()
         while True:
-            while len(running) < num_workers and (trial := self._next_trial()) is not None:
-                running[self._start(executor, trial)] = trial
-            if not running:
+            while len(self._running) < num_workers and (trial := self._next_trial()) is not None:
+                self._start(executor, trial)
+            if not self._running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                self._record(running.pop(future), future.result())
+            num_running = len(self._running)
+            while len(self._running) == num_running:
+                self._happened.get()()
 
     # Before a trial.
 
@@ -184,7 +188,7 @@ class HyperbandTuner(BaseTuner):
 
     # A trial.
 
-    def _start(self, executor: Executor, trial: Trial) -> Future[TrialResult]:
+    def _start(self, executor: Executor, trial: Trial) -> None:
         """Gives the trial to a worker; one whose process died too often has failed."""
         assignment = self.oracle.assignments[trial.trial_id]
         text = self.measure(dict(assignment.values)).text
@@ -192,12 +196,31 @@ class HyperbandTuner(BaseTuner):
             callback.on_trial_begin(assignment, text)
         attempts = Attempts.read(self.folder.trial(assignment.trial_id))
         if attempts.verdict is not None:
-            failed: Future[TrialResult] = Future()
-            failed.set_result(TrialResult(Status.FAILED, (), 0.0, 0, attempts.verdict))
-            return failed
-        attempts.begin(self.elapsed_seconds)
-        self._attempts[assignment.trial_id] = attempts
-        return executor.submit(self._run, self._task(assignment), self._on_epoch(assignment, attempts))
+            future: Future[TrialResult] = Future()
+            future.set_result(TrialResult(Status.FAILED, (), 0.0, 0, attempts.verdict))
+        else:
+            attempts.begin(self.elapsed_seconds)
+            self._attempts[assignment.trial_id] = attempts
+            future = executor.submit(self._run, self._task(assignment), self._on_epoch(assignment, attempts))
+        self._running[future] = trial
+        if isinstance(future, TrialFuture):
+            for callback in self.callbacks:
+                callback.on_trial_placed(assignment, future.worker)
+        future.add_done_callback(lambda ended: self._happened.put(partial(self._end, executor, ended)))
+
+    def _end(self, executor: Executor, future: Future[TrialResult]) -> None:
+        """Records a trial, or tries it again if it was its worker that came to an end."""
+        trial = self._running.pop(future)
+        worker = future.worker if isinstance(future, TrialFuture) else THIS_PROCESS
+        try:
+            result = future.result()
+        except WorkerDied as death:
+            if self.time_left.seconds > 0:
+                self._note(f"{death}: {trial.trial_id} is tried again.")
+                self._start(executor, trial)
+                return
+            result = TrialResult(Status.TIMED_OUT, (), 0.0, 0, f"{death}, and the time was used up.")
+        self._record(trial, result, worker)
 
     def _task(self, assignment: Assignment) -> TrialTask:
         """What the trial is to a worker."""
@@ -213,10 +236,17 @@ class HyperbandTuner(BaseTuner):
         )
 
     def _on_epoch(self, assignment: Assignment, attempts: Attempts) -> OnEpoch:
+        def take(epoch: int, values: dict[str, float]) -> None:
+            if self._attempts.get(assignment.trial_id) is attempts:  # else it came too late
+                attempts.epoch(epoch + 1, self.elapsed_seconds)
+                for callback in self.callbacks:
+                    callback.on_epoch_end(assignment, epoch + 1, values)
+
         def on_epoch(epoch: int, values: dict[str, float]) -> None:
-            attempts.epoch(epoch + 1, self.elapsed_seconds)
-            for callback in self.callbacks:
-                callback.on_epoch_end(assignment, epoch + 1, values)
+            if threading.get_ident() == self._thread:
+                take(epoch, values)
+            else:
+                self._happened.put(partial(take, epoch, values))
 
         return on_epoch
 
@@ -227,9 +257,9 @@ class HyperbandTuner(BaseTuner):
 
     # After a trial.
 
-    def _record(self, trial: Trial, result: TrialResult) -> None:
+    def _record(self, trial: Trial, result: TrialResult, worker: str) -> None:
         assignment = self.oracle.assignments[trial.trial_id]
-        record = self._record_of(assignment, result)
+        record = self._record_of(assignment, result, worker)
         self.folder.append(record)
         attempts = self._attempts.pop(assignment.trial_id, Attempts(self.folder.trial(assignment.trial_id)))
         if record.status is Status.TIMED_OUT:
@@ -257,7 +287,7 @@ class HyperbandTuner(BaseTuner):
             self._shown.add(place)
             self._note(f"{record.trial_id} failed with {dict(record.hyperparameters)}\n{trace.rstrip()}")
 
-    def _record_of(self, assignment: Assignment, result: TrialResult) -> TrialRecord:
+    def _record_of(self, assignment: Assignment, result: TrialResult, worker: str) -> TrialRecord:
         measured = self.measure(dict(assignment.values))
         status, score, message = result.status, None, result.message
         if status is Status.COMPLETED:
@@ -286,7 +316,7 @@ class HyperbandTuner(BaseTuner):
             seconds=result.seconds,
             elapsed_seconds=self.elapsed_seconds,
             curve=result.curve,
-            worker=WORKER,
+            worker=worker,
             message=message,
         )
 

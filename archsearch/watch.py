@@ -19,6 +19,9 @@ OnEpoch = Callable[[int, Epoch], None]
 """Called with the number of the epoch (from 0) and its values; of a training that goes on where an earlier
 process was killed, first with those of the epochs before."""
 
+signs_of_life: list[Callable[[], None]] = []
+"""Called after every batch: how a worker process tells that it is not frozen."""
+
 BATCHES_BETWEEN_CHECKS = 20
 """Of whether the loss is still a number: on a GPU each check waits for the step."""
 
@@ -71,10 +74,14 @@ class Watch(keras.callbacks.Callback):
         seed_dropout(self.model, seed=self.seed, epoch=epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        _is_alive()
         if self.deadline is not None and time.time() > self.deadline:
             raise DeadlinePassed
         if logs and batch % BATCHES_BETWEEN_CHECKS == 0:
             self._check(float(logs["loss"]))
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        _is_alive()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         values = {name: float(value) for name, value in (logs or {}).items()}
@@ -94,6 +101,11 @@ class Watch(keras.callbacks.Callback):
             raise Diverged(
                 f"the loss was {loss} in epoch {self._epoch + 1}; a smaller learning rate may help"
             )
+
+
+def _is_alive() -> None:
+    for sign in signs_of_life:
+        sign()
 
 
 def seed_dropout(model: keras.Model, *, seed: int, epoch: int) -> None:

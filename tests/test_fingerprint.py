@@ -125,6 +125,7 @@ def test_the_same_surroundings_are_not_mentioned() -> None:
         (changed("machine", "processor", value="arm64"), "processor x86_64, now it is arm64"),
         (changed("machine", "cores", value=4), "cores 2, now it is 4"),
         (changed("machine", "gpus", value=["A"]), r"gpus [], now it is ['A']"),
+        (changed("machine", "threads_per_trial", value=4), "threads per trial None, now it is 4"),
     ],
 )
 def test_other_surroundings_are_one_sentence(other: dict[str, Any], sentence: str) -> None:

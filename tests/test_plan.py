@@ -8,6 +8,7 @@ import json
 import pytest
 
 from archsearch.plan import Bracket, Cost, Plan, Rung, Speed, describe, format_seconds, plan_brackets
+from tests.records import a_plan as a_plain_plan
 
 SPEED = Speed(macs_per_second=1e9, overhead_seconds=10.0, source="measured")
 
@@ -281,3 +282,49 @@ def test_description_without_limits_names_none() -> None:
 )
 def test_seconds_in_words(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+# Workers.
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "confirm_seconds"), [(1, 96 + 36, 36), (2, 48 + 18, 18), (64, 13 + 9, 9)]
+)
+def test_workers_share_the_work_out_up_to_the_longest_chain(
+    workers: int, seconds: float, confirm_seconds: float
+) -> None:
+    """96 seconds of work, and 36 of confirming; a network of bracket 2 takes 1 + 3 + 9 seconds to the top."""
+    plan = a_plain_plan(workers=workers, confirm=1)
+    assert (plan.seconds, plan.confirm_seconds) == (seconds, confirm_seconds)
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 27.0), (2, 13.5), (3, 13.0)])
+def test_a_bracket_lasts_as_long_as_its_chain_at_least(workers: int, seconds: float) -> None:
+    plan = a_plain_plan(workers=workers)
+    assert plan.bracket_seconds(plan.brackets[0]) == seconds
+
+
+def test_two_trials_that_share_a_device_take_twice_as_long_and_the_search_as_long_as_one_by_one() -> None:
+    plan = a_plain_plan(workers=2, trials_per_device=2.0)
+    assert plan.baseline_seconds == 18
+    assert plan.seconds == 96
+
+
+def test_two_trials_at_a_time_trace_at_a_time() -> None:
+    """A trial traces for one second, and trains for one at full speed."""
+    speed = Speed(macs_per_second=4000.0, overhead_seconds=1.0, source="measured")
+    plan = a_plain_plan(workers=2, trials_per_device=2.0, speed=speed)
+    assert plan.trial_seconds(1, 1) == 3
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "iterations"), [(200.0, 4), (96.0, 2), (91.5, 2), (91.0, 1), (1.0, 1)]
+)
+def test_more_time_is_more_iterations_for_two_workers(max_seconds: float, iterations: int) -> None:
+    """An iteration is 87 seconds of work, and the baseline 9."""
+    assert a_plain_plan(workers=2).with_more_time(max_seconds).iterations == iterations
+
+
+def test_a_description_says_how_many_at_a_time() -> None:
+    assert next(describe(a_plain_plan(workers=3))).endswith("GFLOP/s), 3 at a time")
+    assert "at a time" not in next(describe(a_plain_plan()))

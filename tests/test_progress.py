@@ -270,3 +270,32 @@ def test_the_last_state_of_a_training_stays_on_a_terminal() -> None:
     last = written(console).rstrip("\n").splitlines()[-2:]
     assert last[0].startswith("final training  epoch 50 of 50  ")
     assert last[1] == "val_accuracy 0.9000"
+
+
+# Workers.
+
+
+def test_several_workers_are_told_apart() -> None:
+    console = terminal()
+    with search_progress(console, num_workers=2) as progress:
+        progress.trial_started("b2-r0-s0", 3, "a network")
+        progress.trial_placed("b2-r0-s0", "2")
+        progress.epoch("b2-r0-s0", 1, 3, {"val_accuracy": 0.5})
+    assert "b2-r0-s0  epoch 1/3  val_accuracy 0.5000  worker 2  a network" in written(console)
+
+
+def test_a_line_in_a_file_names_the_worker() -> None:
+    stream = io.StringIO()
+    with search_progress(stream, num_workers=2) as progress:
+        progress.trial_started("b2-r0-s0", 3, "a network")
+        progress.trial_ended(record("b2-r0-s0", 0.5, worker="2"), None, None)
+    assert "0:41 on worker 2" in stream.getvalue()
+
+
+def test_the_one_worker_is_not_named() -> None:
+    stream = io.StringIO()
+    with search_progress(stream) as progress:
+        progress.trial_started("b2-r0-s0", 3, "a network")
+        progress.trial_placed("b2-r0-s0", "1")
+        progress.trial_ended(record("b2-r0-s0", 0.5, worker="1"), None, None)
+    assert "worker" not in stream.getvalue()

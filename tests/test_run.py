@@ -285,6 +285,12 @@ def test_summary_names_incumbent_baseline_and_lift(tmp_path: Path) -> None:
     ]
 
 
+def test_summary_tells_how_busy_several_workers_were(tmp_path: Path) -> None:
+    """Seven trials of 10 seconds in two minutes."""
+    run = stored(tmp_path, *ALL, plan=dataclasses.replace(PLAN, workers=2).to_dict())
+    assert list(summary(run))[1] == "2 workers were busy 29 % of the time and saved 0 s against one."
+
+
 def test_summary_draws_the_structure_of_the_incumbent(tmp_path: Path) -> None:
     architecture = DOCUMENTED.to_dict()
     lines = list(summary(stored(tmp_path, record("b0-r0-s0", 0.9, architecture=architecture))))

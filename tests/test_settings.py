@@ -188,6 +188,19 @@ def test_what_the_plan_made_of_the_settings_may_be_given(
     assert continued(stored, given, planned) == SearchSettings()
 
 
+@pytest.mark.parametrize("workers", [0, 1, 7])
+def test_any_number_of_workers_is_welcome(workers: int) -> None:
+    """The trials are the same."""
+    stored = STORED | {"workers": 2}
+    assert continued(stored, {"workers": workers}, PLANNED).workers == workers
+    assert continued(stored, {}, PLANNED).workers == 2
+
+
+def test_fewer_workers_than_none_are_refused() -> None:
+    with pytest.raises(UserError, match="--workers must be a whole number, at least 0; got -1"):
+        SearchSettings(workers=-1)
+
+
 def test_another_place_of_the_images_is_let_through() -> None:
     """Their content tells whether they are the same."""
     assert continued(STORED, {"dataset": "elsewhere/digits.npz"}, PLANNED).dataset == "elsewhere/digits.npz"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -658,6 +658,53 @@ def test_a_damaged_file_of_attempts_is_refused_by_name(tmp_path: Path, clock: Cl
     attempts_file(tmp_path, "baseline").write_text("{")
     with pytest.raises(UserError, match=r"attempts\.json cannot be read"):
         make(tmp_path, Trainer(clock)).search()
+
+
+# Deaths of workers.
+
+
+class Lossy(Executor):
+    """Loses the first trials that it is given, each after ten seconds, and runs the others."""
+
+    def __init__(self, clock: Clock, num_lost: int) -> None:
+        self.clock = clock
+        self.num_lost = num_lost
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        from archsearch.executors import TrialFuture, WorkerDied
+
+        future = TrialFuture("7")
+        if self.num_lost == 0:
+            future.set_result(fn(*args))
+        else:
+            self.num_lost -= 1
+            self.clock.now += 10
+            future.set_exception(WorkerDied("Worker 7 died"))
+        return future
+
+
+def test_a_trial_whose_worker_died_is_tried_again(tmp_path: Path, clock: Clock) -> None:
+    notes, trainer = Notes(), Trainer(clock)
+    make(tmp_path, trainer, callbacks=[notes]).search(Lossy(clock, 2))
+    assert notes.notes == ["Worker 7 died: baseline is tried again."] * 2
+    assert [record.status for record in log(tmp_path)] == [Status.COMPLETED] * 24
+    assert {record.worker for record in log(tmp_path)} == {"7"}
+    assert list(tmp_path.glob("trials/*/*")) == []
+
+
+def test_a_trial_whose_workers_died_three_times_has_failed(tmp_path: Path, clock: Clock) -> None:
+    make(tmp_path, Trainer(clock)).search(Lossy(clock, 3))
+    baseline = log(tmp_path)[0]
+    assert (baseline.trial_id, baseline.status) == ("baseline", Status.FAILED)
+    assert str(baseline.message).startswith("The process died 3 times in a row in this trial")
+
+
+def test_a_trial_whose_worker_died_when_time_was_up_is_out_of_time(tmp_path: Path, clock: Clock) -> None:
+    make(tmp_path, Trainer(clock), seconds=9.5).search(Lossy(clock, 1))
+    [record] = log(tmp_path)
+    assert (record.status, record.worker) == (Status.TIMED_OUT, "7")
+    assert record.message == "Worker 7 died, and the time was used up."
+    assert Attempts.read(RunFolder(tmp_path).trial("baseline")).starts == 0
 
 
 # Tracebacks.

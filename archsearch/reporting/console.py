@@ -48,6 +48,7 @@ class ConsoleReporter(SearchCallback):
             direction=settings.direction,
             deadline_seconds=None if plan.max_seconds is None else plan.max_seconds - spent_seconds,
             stream=self.stream,
+            num_workers=plan.workers,
             done_trials=len(completed),
             done_epochs=sum(record.epochs for record in completed),
         )
@@ -56,6 +57,10 @@ class ConsoleReporter(SearchCallback):
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
         if self._progress is not None:
             self._progress.trial_started(assignment.trial_id, assignment.epochs, text)
+
+    def on_trial_placed(self, assignment: Assignment, worker: str) -> None:
+        if self._progress is not None:
+            self._progress.trial_placed(assignment.trial_id, worker)
 
     def on_epoch_end(self, assignment: Assignment, epoch: int, values: Mapping[str, float]) -> None:
         if self._progress is not None:

@@ -85,6 +85,8 @@ class EventWriter(SearchCallback):
         self._figures.begin()
 
     def on_trial_begin(self, assignment: Assignment, text: str) -> None:
+        if assignment.trial_id in self._open:  # its worker died
+            self._open.pop(assignment.trial_id).close()
         self._open[assignment.trial_id] = TrialEvents(self.folder.trial(assignment.trial_id))
 
     def on_epoch_end(self, assignment: Assignment, epoch: int, values: Mapping[str, float]) -> None:

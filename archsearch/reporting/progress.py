@@ -79,6 +79,7 @@ class _Running:
     epochs: int
     text: str
     last_line: float
+    worker: str = ""
     epoch: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -92,6 +93,7 @@ class SearchProgress(_Display):
         objective: Name of the value shown of each epoch, as in "val_accuracy".
         direction: "max" or "min"; said with the objective where lower is better.
         deadline_seconds: What the search may still spend, counted from entering; `None` shows epochs left.
+        num_workers: Trials at a time; if more than one, it is said which of them trains what.
         stream: Default: stderr.
         done_trials, done_epochs: Of an earlier session, when a search is continued.
     """
@@ -104,6 +106,7 @@ class SearchProgress(_Display):
         objective: str,
         direction: str,
         deadline_seconds: float | None,
+        num_workers: int = 1,
         stream: TextIO | Console | None = None,
         done_trials: int = 0,
         done_epochs: int = 0,
@@ -113,6 +116,7 @@ class SearchProgress(_Display):
         self._total_trials, self._total_epochs = total_trials, total_epochs
         self._done_trials, self._done_epochs = done_trials, done_epochs
         self._objective, self._deadline_seconds = objective, deadline_seconds
+        self._num_workers = num_workers
         self._goal = f"{objective}, lower is better" if direction == "min" else ""
         self._running: dict[str, _Running] = {}
         self._ended: dict[tuple[object, ...], int] = {}  # epochs by place in the plan
@@ -122,6 +126,11 @@ class SearchProgress(_Display):
         """Takes note of a trial; `text` describes its network."""
         self._running[trial_id] = _Running(epochs=epochs, text=text, last_line=self._clock())
 
+    def trial_placed(self, trial_id: str, worker: str) -> None:
+        """Takes note of who trains a trial."""
+        if self._num_workers > 1:
+            self._running[trial_id].worker = f"worker {worker}"
+
     def epoch(self, trial_id: str, epoch: int, epochs: int, values: Mapping[str, float]) -> None:
         """Shows one epoch, counted from 1; in a file only those of a long trial."""
         trial = self._running[trial_id]
@@ -129,7 +138,8 @@ class SearchProgress(_Display):
         due = self._clock() - trial.last_line >= SECONDS_BETWEEN_LINES
         if due and epoch < epochs and not self._on_terminal:  # after the last one comes the trial's line
             trial.last_line = self._clock()
-            self._line(_joined(trial_id, f"epoch {epoch}/{epochs}", self._value(values), self._left()))
+            value = self._value(values)
+            self._line(_joined(trial_id, f"epoch {epoch}/{epochs}", value, trial.worker, self._left()))
 
     def trial_ended(
         self,
@@ -151,6 +161,8 @@ class SearchProgress(_Display):
         start = f"[{number}/{max(number, self._total_trials)}] {record.trial_id}"
         result = _joined(start, _epochs(record.epochs), self._outcome(record))
         duration, text = _duration(record.seconds), running.text if running else ""
+        if self._num_workers > 1:
+            duration += f" on worker {record.worker}"
         if self._on_terminal:  # the rest stands in the display below
             self._line(_joined(result, duration, text))
         else:
@@ -188,7 +200,7 @@ class SearchProgress(_Display):
         lines = [_joined(self._standing, self._goal)]
         for trial_id, trial in running[:MAX_TRIALS_SHOWN]:
             epoch = f"epoch {trial.epoch}/{trial.epochs}"
-            lines.append(_joined(trial_id, epoch, self._value(trial.values), trial.text))
+            lines.append(_joined(trial_id, epoch, self._value(trial.values), trial.worker, trial.text))
         if len(running) > MAX_TRIALS_SHOWN:
             lines.append(f"and {len(running) - MAX_TRIALS_SHOWN} more")
         times = _joined(_duration(self._elapsed()), self._left())

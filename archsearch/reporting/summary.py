@@ -18,6 +18,12 @@ def summary(run: Run) -> Iterator[str]:
     best, base = run.incumbent, run.baseline
     name = baseline_name(run.plan, run.stored["hypermodel"])
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
+    busy = run.utilisation
+    if busy.num_workers > 1:
+        yield (
+            f"{busy.num_workers} workers were busy {100 * busy.share:.0f} % of the time and saved "
+            f"{format_seconds(busy.saved_seconds)} against one."
+        )
     if run.finished:
         for deviation in run.deviations():
             yield f"  not as planned: {deviation}"
