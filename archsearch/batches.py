@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.dataset import Images
+from archsearch.readers.source import release
 from space.augmentation import draw_mirrored, draw_transforms, transform
 from space.recipe import Recipe
 
@@ -40,7 +41,9 @@ class _Epochs:
             drawn = self._drawn = (epoch, *self._draw(epoch))
         _, order, transforms = drawn
         rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return self.images.x[order[rows]], self.images.y[order[rows]], transforms[rows]
+        x = self.images.x[order[rows]]
+        release(self.images.x)
+        return x, self.images.y[order[rows]], transforms[rows]
 
     def _draw(self, epoch: int) -> tuple[Any, Any]:
         """Order of the images and, in this order, their transforms."""
@@ -124,7 +127,9 @@ def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) 
     def load(first: Any) -> tuple[Any, Any]:
         def read(row: Any) -> tuple[Any, Any]:
             rows = slice(int(row), int(row) + VALIDATION_BATCH)
-            return view.of(images.x[rows]), images.y[rows]
+            x = view.of(images.x[rows])
+            release(images.x)
+            return x, images.y[rows]
 
         x, y = tf.numpy_function(read, [first], (tf.uint8, tf.int64))
         x.set_shape((None, *images.x.shape[1:]))

@@ -19,7 +19,7 @@ from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
 from archsearch.problem import built_in_hypermodel, hypermodel_name
-from archsearch.reporting.progress import TrainingProgress
+from archsearch.reporting.progress import DecodingProgress, TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
@@ -151,16 +151,26 @@ class FinalTraining:
 
     def _load(self, run: Run | None) -> Splits:
         """The images of the run, with its validation split."""
-        if run is None:
-            data = self.data if self.data is not None else "cifar10"
-            return load(data, seed=self._seed(run), cache=self.folder.cache)
-        data = self.data if self.data is not None else run.settings.dataset
-        if isinstance(data, str) and data == "arrays":
+        data = self.data
+        if data is None:
+            data = "cifar10" if run is None else run.settings.dataset
+        if run is not None and isinstance(data, str) and data == "arrays":
             raise UserError(
                 "This run was searched on arrays: call archsearch.final_train(data=...) with them."
             )
-        splits = load(data, seed=run.settings.seed, flip=run.settings.flip, cache=self.folder.cache)
-        if splits.content_hash != run.stored["dataset"]["content_hash"]:
+        flip, size = ("auto", None) if run is None else (run.settings.flip, run.settings.size)
+        seed = self._seed(run) if run is None else run.settings.seed
+        with ExitStack() as stack:
+            decoding = stack.enter_context(DecodingProgress()) if self.verbose else None
+            splits = load(
+                data,
+                seed=seed,
+                flip=flip,
+                image_size=size,
+                cache=self.folder.cache,
+                on_images=decoding.update if decoding else None,
+            )
+        if run is not None and splits.content_hash != run.stored["dataset"]["content_hash"]:
             raise UserError(
                 f"The images of {splits.name} are not those that {self.folder.path} was searched on."
             )

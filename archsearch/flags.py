@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.runtime import PRECISIONS
-from archsearch.settings import parse_count, parse_time
+from archsearch.settings import parse_count, parse_time, size_text
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
@@ -54,6 +54,12 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="start over: remove an earlier search of this run")
     add("--dataset", metavar="DATA", help="a name, .npz, archive or folder of images (cifar10)")
     add("--flip", choices=("auto", "yes", "no"), help="mirror images left to right in training (auto)")
+    add(
+        "--image-size",
+        type=_checked(size_text),
+        metavar="HxW",
+        help="what images are brought to (as they are; of a folder the median size, at most 64x64)",
+    )
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (0)")
     add("--recipe", choices=("modern", "documented"), help="how every network is trained (modern)")
     add("--max-time", type=time, metavar="T", dest="max_seconds", help="wall-clock of the whole search (30m)")
@@ -135,7 +141,7 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-    *("final_seconds", "precision"),
+    *("final_seconds", "precision", "image_size"),
 )
 
 

@@ -52,7 +52,7 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     if stored is not None:
         return _continued_plan(stored, continued(stored["settings"], given, _chosen(stored)), given)
     settings = resolve(given)
-    known = facts(data if data is not None else settings.dataset)
+    known = facts(data if data is not None else settings.dataset, settings.size)
     num_train, num_validation = known.split_sizes()
     return fitting.fit(
         settings,
@@ -178,7 +178,21 @@ class Search:
         data = self.data if self.data is not None else settings.dataset
         if isinstance(data, str) and data == "arrays":
             raise UserError("This run was searched on arrays: call archsearch.search(data=...) with them.")
-        return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
+        with ExitStack() as ends:
+            for callback in self.callbacks:
+                ends.callback(callback.on_images_end)
+            return load(
+                data,
+                seed=settings.seed,
+                flip=settings.flip,
+                image_size=settings.size,
+                cache=self.folder.cache,
+                on_images=self._on_images,
+            )
+
+    def _on_images(self, done: int, total: int) -> None:
+        for callback in self.callbacks:
+            callback.on_images(done, total)
 
     def _records(self, plan: Plan) -> list[TrialRecord]:
         """Of earlier sessions."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.runtime import PRECISIONS
+from space.architecture import MIN_IMAGE_SIDE
 from space.recipe import RECIPES
 
 OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
@@ -56,6 +57,26 @@ def parse_count(text: str) -> int:
     return int(number)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of `32x48`.
+
+    Raises:
+        UserError: The text is no size, or a side is below 8 pixels.
+    """
+    match = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
+    if match is None:
+        raise UserError(f"An image size is written HEIGHTxWIDTH, like 32x48; got {text!r}.")
+    height, width = int(match[1]), int(match[2])
+    if min(height, width) < MIN_IMAGE_SIDE:
+        raise UserError(f"Images must have at least {MIN_IMAGE_SIDE} pixels a side, got {text!r}.")
+    return height, width
+
+
+def size_text(text: str) -> str:
+    """The one way in which a size is stored."""
+    return "{}x{}".format(*parse_size(text))
+
+
 @dataclass(frozen=True)
 class SearchSettings:
     """Everything a search is asked for; `None` leaves the choice to the plan."""
@@ -80,6 +101,8 @@ class SearchSettings:
     precision: str = "auto"
     confirm: int = 2
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
+    image_size: str | None = None
+    """`HEIGHTxWIDTH`; `None`: the data's own, for a folder of images the median, at most 64x64."""
 
     def __post_init__(self) -> None:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
@@ -95,11 +118,18 @@ class SearchSettings:
                 _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
         check_seconds("--max-time", self.max_seconds)
         check_seconds("--final-time", self.final_seconds)
+        if self.image_size is not None:
+            parse_size(self.image_size)
 
     @property
     def direction(self) -> str:
         """ "max" or "min"."""
         return OBJECTIVES[self.objective]
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that images are brought to; `None`: see `image_size`."""
+        return None if self.image_size is None else parse_size(self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
@@ -225,4 +255,7 @@ def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, An
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
     if max_time is not None:
         given["max_seconds"] = parse_time(max_time)
+    size = given.get("image_size")
+    if size is not None:
+        given["image_size"] = size_text("x".join(map(str, size)) if isinstance(size, tuple | list) else size)
     return given

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from archsearch import standing
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.plan import Plan, describe
-from archsearch.reporting.progress import SearchProgress
+from archsearch.reporting.progress import DecodingProgress, SearchProgress
 from archsearch.trials import Status, TrialRecord
 
 if TYPE_CHECKING:
@@ -29,6 +29,18 @@ class ConsoleReporter(SearchCallback):
         self._records: list[TrialRecord] = []
         self._plan: Plan | None = None
         self._progress: SearchProgress | None = None
+        self._decoding: DecodingProgress | None = None
+
+    def on_images(self, done: int, total: int) -> None:
+        if self._decoding is None:
+            self._decoding = DecodingProgress(stream=self.stream)
+            self._decoding.__enter__()
+        self._decoding.update(done, total)
+
+    def on_images_end(self) -> None:
+        if self._decoding is not None:
+            self._decoding.__exit__(None, None, None)
+            self._decoding = None
 
     def on_search_begin(self, beginning: Beginning) -> None:
         settings, plan, spent_seconds = beginning.settings, beginning.plan, beginning.spent_seconds

@@ -242,6 +242,50 @@ class TrainingProgress(_Display):
         return Group(line, _cut(self._values)) if self._values else line
 
 
+class DecodingProgress(_Display):
+    """How many files of a folder are decoded: a display or lines only if it takes a while.
+
+    Args:
+        stream: Default: stderr.
+    """
+
+    def __init__(
+        self, *, stream: TextIO | Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(stream=stream, clock=clock, keep=False)
+        self._done, self._total = 0, 0
+        self._begin: float | None = None
+        self._last_line = 0.0
+
+    def update(self, done: int, total: int) -> None:
+        """Of a part; after its last file the next part may follow."""
+        now = self._clock()
+        if self._begin is None:
+            self._begin = self._last_line = now
+        self._done, self._total = done, total
+        if done == total:
+            if self._last_line > self._begin:
+                self._line(self._text())
+            self._begin = None
+        elif not self._on_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._line(_joined(self._text(), self._left()))
+
+    def _text(self) -> str:
+        return f"decoding images: {self._done:,} of {self._total:,}"
+
+    def _left(self) -> str:
+        if self._begin is None or not self._done:
+            return ""
+        return _time_left((self._clock() - self._begin) / self._done * (self._total - self._done))
+
+    def _picture(self) -> RenderableType:
+        if self._begin is None:
+            return Text("")
+        bar = ProgressBar(total=max(1, self._total), completed=self._done, width=24)
+        return _bar_line(self._text(), bar, self._left())
+
+
 def _place(record: TrialRecord) -> tuple[object, ...]:
     """Where a trial stands in the plan: a slot drawn again after a failure counts once."""
     return record.place or (record.trial_id,)
