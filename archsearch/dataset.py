@@ -23,7 +23,7 @@ from archsearch.readers.memory_map import (
     write_array,
 )
 from archsearch.readers.opening import facts, name_of, open_source
-from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks
+from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks, release
 from archsearch.readers.stratified import stratified_part, stratified_sample
 
 __all__ = [
@@ -136,6 +136,7 @@ def _patch_covariance(images: Images) -> tuple[tuple[float, ...], ...]:
     # One image at a time: all patches as floating-point numbers are 32 times as large as the images.
     for number in np.linspace(0, len(images) - 1, min(PATCH_IMAGES, len(images))).astype(int):
         patches = _patches(images.x[number])
+        release(images.x)
         total += patches.sum(axis=0)
         products += patches.T @ patches  # whole numbers, so exact
         count += len(patches)
@@ -183,8 +184,8 @@ def load(
     flipped, flip_notes = _flip(flip, source.flip_default)
     return Splits(
         name=name_of(data),
-        train=train,
-        validation=validation,
+        train=Images(train.x, train.y),  # without names, which are of no more use
+        validation=Images(validation.x, validation.y),
         class_names=source.class_names,
         flip=flipped,
         notes=(*source.notes, *flip_notes, *_imbalance_note(source), *_identical_note(train, validation)),
