@@ -64,6 +64,7 @@ def training_batches(
     epochs: int,
     initial_epoch: int = 0,
     steps: int | None = None,
+    weights: NDArray[np.float32] | None = None,
 ) -> Any:
     """All batches from `initial_epoch` on: pixels (b, h, w, c) uint8, one-hot labels (b, classes).
 
@@ -75,6 +76,7 @@ def training_batches(
         epochs: Of the whole training.
         initial_epoch: Where to begin; the batches of an epoch do not depend on it.
         steps: Of an epoch; all whole batches by default.
+        weights: Of the classes; with them each batch has the weights (b,) of its images, too.
     """
     import tensorflow as tf
 
@@ -89,9 +91,10 @@ def training_batches(
         transforms.set_shape((batch_size, 8))
         return x, y, transforms
 
-    def augment(x: Any, y: Any, transforms: Any) -> tuple[Any, Any]:
+    def augment(x: Any, y: Any, transforms: Any) -> tuple[Any, ...]:
         interpolate = recipe.rotation_degrees > 0
-        return transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
+        pixels, labels = transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
+        return (pixels, labels) if weights is None else (pixels, labels, tf.gather(weights, y))
 
     numbers = tf.data.Dataset.range(initial_epoch * per_epoch, epochs * per_epoch)
     # One reader: `source` draws an epoch when its first batch is asked for, in order.

@@ -276,7 +276,10 @@ def _imbalance_note(source: Source) -> tuple[str, ...]:
     if counts[largest] <= STRONG_IMBALANCE * counts[smallest]:
         return ()
     most, least = (f"'{source.class_names[i]}' has {counts[i]} training images" for i in (largest, smallest))
-    return (f"The classes are far from equal: {most}, {least}. Accuracy says little about the small ones.",)
+    return (
+        f"The classes are far from equal: {most}, {least}. Accuracy says little "
+        "about the small ones: see --objective val_balanced_accuracy and --class-weights balanced.",
+    )
 
 
 def _identical_note(train: Images, validation: Images) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.attempts import RESUME
+from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
 from archsearch.final_result import RESULT, Epoch, Trained, leave
@@ -234,7 +235,14 @@ class FinalTraining:
             trial_id=self.what,
             values=widened(hypermodel, values, final_macs),
             hypermodel=hypermodel,
-            dataset=TrainingData(train, validation, splits.num_classes, splits.flip),
+            dataset=TrainingData(
+                train,
+                validation,
+                splits.num_classes,
+                splits.flip,
+                class_weights=run.settings.class_weights if run is not None else "none",
+                class_measures=run is not None and run.settings.objective in CLASS_OBJECTIVES,
+            ),
             epochs=options.epochs,
             seed=options.seed,
         )

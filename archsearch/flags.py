@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.runtime import PRECISIONS
-from archsearch.settings import parse_count, parse_time, size_text
+from archsearch.settings import CLASS_WEIGHTS, OBJECTIVES, parse_count, parse_time, size_text
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
@@ -62,6 +62,10 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
     )
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (0)")
     add("--recipe", choices=("modern", "documented"), help="how every network is trained (modern)")
+    add("--objective", choices=OBJECTIVES, help="what is optimised, on the validation part (val_accuracy)")
+    add(
+        "--class-weights", choices=CLASS_WEIGHTS, help="balanced: rare classes weigh as much as others (none)"
+    )
     add("--max-time", type=time, metavar="T", dest="max_seconds", help="wall-clock of the whole search (30m)")
     add("--max-epochs", type=_whole(1), metavar="N", help="epochs of the top rung; lifts the time limit")
     add("--factor", type=_whole(2), metavar="N", help="reduction factor between rungs (3)")
@@ -141,7 +145,7 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-    *("final_seconds", "precision", "image_size"),
+    *("final_seconds", "precision", "image_size", "objective", "class_weights"),
 )
 
 

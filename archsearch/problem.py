@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
+from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import ImageStatistics, Splits, image_statistics
 from archsearch.errors import HyperModelError, UserError
 from archsearch.fitting import Population, family_population
@@ -54,7 +55,14 @@ def problem_of(
     """What a search with these settings has to do with these images."""
     from archsearch.training import TrainingData, recipe_of
 
-    data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
+    data = TrainingData(
+        splits.train,
+        splits.validation,
+        splits.num_classes,
+        splits.flip,
+        class_weights=settings.class_weights,
+        class_measures=settings.objective in CLASS_OBJECTIVES,
+    )
     statistics = image_statistics(splits.train)
     if hypermodel is not None:
         count_params = settings.max_params is not None

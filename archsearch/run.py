@@ -74,7 +74,8 @@ class Run:
     @property
     def lift(self) -> Lift | None:
         """What the incumbent gained over the baseline; `None` if they cannot be compared."""
-        return standing.lift(self.trials, self.settings.direction, self.plan.num_validation)
+        settings = self.settings
+        return standing.lift(self.trials, settings.direction, self.plan.num_validation, settings.objective)
 
     @property
     def confirmations(self) -> list[Confirmation]:

@@ -15,8 +15,15 @@ from archsearch.runtime import PRECISIONS
 from space.architecture import MIN_IMAGE_SIDE
 from space.recipe import RECIPES
 
-OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
+OBJECTIVES = {
+    "val_accuracy": "max",
+    "val_loss": "min",
+    "val_balanced_accuracy": "max",
+    "val_macro_f1": "max",
+}
 """Objective -> direction."""
+
+CLASS_WEIGHTS = ("none", "balanced")
 
 DEFAULT_SECONDS = 30 * 60.0
 
@@ -103,12 +110,15 @@ class SearchSettings:
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
     image_size: str | None = None
     """`HEIGHTxWIDTH`; `None`: the data's own, for a folder of images the median, at most 64x64."""
+    class_weights: str = "none"
+    """"balanced": in training, all images of a class together weigh as much as those of any other."""
 
     def __post_init__(self) -> None:
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         check_precision(self.precision)
-        _one_of("the objective", self.objective, OBJECTIVES)
+        _one_of("--objective", self.objective, OBJECTIVES)
+        _one_of("--class-weights", self.class_weights, CLASS_WEIGHTS)
         _at_least("--seed", self.seed, 0)
         check_seed(self.seed)
         _at_least("--factor", self.factor, 2)

@@ -147,7 +147,7 @@ class Findings:
         """`None` also where the number of validation images is not known."""
         if self.num_validation is None:
             return None
-        return standing.lift(self.records, self.direction, self.num_validation)
+        return standing.lift(self.records, self.direction, self.num_validation, self.objective)
 
     @cached_property
     def rank_correlations(self) -> dict[tuple[int, int], RankCorrelation]:
