@@ -49,6 +49,8 @@ class Draws:
         self._seed = seed
         self._baseline = baseline
         self._admits = admits
+        self.begin_with: Sequence[Values] = ()
+        """All values of networks that the first slots get instead of a draw."""
         self._first: dict[tuple[str, int], Values | None] = {}
         self._known: set[str] = set()
         """Of all first draws so far."""
@@ -59,7 +61,8 @@ class Draws:
         """All values of the baseline; `None` without one."""
         if self._baseline is None:
             return None
-        return self._active_values(lambda hp: hp.default) | dict(self._baseline)
+        baseline = self._baseline
+        return self._active_values(lambda hp: baseline.get(hp.name, hp.default)) | dict(baseline)
 
     def of(self, bracket: Bracket, *, slot: int, attempt: int) -> Values | None:
         """The values of a slot's attempt; `None` if no network seems to be left.
@@ -78,15 +81,19 @@ class Draws:
         return values
 
     def _first_draw(self, bracket: Bracket, slot: int) -> Values | None:
-        for other, other_slot in self._slots:
+        for number, (other, other_slot) in enumerate(self._slots):
             key = (other.name, other_slot)
             if (bracket.name, slot) in self._first:
                 break
             if key not in self._first:
                 known = self._known | _keys([self.baseline_values])
-                # A space that is exhausted stays so: the slots that follow do not search it again.
-                values = None if self._exhausted else self._new_draw(f"{other.name}/{other_slot}/0", known)
-                self._exhausted = values is None
+                if number < len(self.begin_with):
+                    values: Values | None = dict(self.begin_with[number])
+                else:
+                    # A space that is exhausted stays so: the slots that follow do not search it again.
+                    name = f"{other.name}/{other_slot}/0"
+                    values = None if self._exhausted else self._new_draw(name, known)
+                    self._exhausted = values is None
                 self._first[key] = values
                 self._known |= _keys([values])
         return self._first[bracket.name, slot]

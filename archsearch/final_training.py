@@ -19,6 +19,7 @@ from archsearch.errors import UserError, writing
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
+from archsearch.own_space import load_space
 from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import DecodingProgress, TrainingProgress
 from archsearch.reporting.report import refresh_report
@@ -185,6 +186,10 @@ class FinalTraining:
             if hypermodel_name(self.hypermodel) != stored:
                 raise UserError(f"This run searched {stored}, not {hypermodel_name(self.hypermodel)}.")
             return self.hypermodel
+        if run is not None and stored != BUILT_IN and run.settings.space is not None:
+            if self.recipe is not None:
+                raise UserError("A space of your own brings its own recipe; leave --recipe out.")
+            return load_space(run.settings.space, splits, image_statistics(splits.train))
         if stored != BUILT_IN:
             raise UserError(
                 f"This run searched {stored}: call archsearch.final_train(hypermodel=...) with it."

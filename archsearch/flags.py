@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.own_space import check_space
 from archsearch.runtime import PRECISIONS
 from archsearch.settings import CLASS_WEIGHTS, OBJECTIVES, parse_count, parse_time, size_text
 
@@ -92,6 +93,25 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         help="aim at a final training of this wall-clock, for which the network found is widened",
     )
     _add_precision(parser)
+    add(
+        "--space",
+        type=_checked(check_space),
+        metavar="MODULE:CLASS",
+        help="a keras_tuner.HyperModel of your own, looked for in this folder first",
+    )
+    add(
+        "--baseline",
+        metavar="FILE",
+        help="your network instead of the documented one: values in JSON, or .keras",
+    )
+    add(
+        "--from",
+        action="extend",
+        nargs="+",
+        metavar="RUN",
+        dest="from_runs",
+        help="begin with the best networks of earlier runs",
+    )
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -146,9 +166,11 @@ SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
     *("final_seconds", "precision", "image_size", "objective", "class_weights"),
+    *("space", "baseline", "from_runs"),
 )
 
 
 def settings_of(flags: argparse.Namespace) -> dict[str, Any]:
     """The settings that stand on the command line, by field name."""
-    return {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
+    given = {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -170,18 +170,20 @@ def _brief(record: TrialRecord | None) -> dict[str, Any] | None:
     return {name: getattr(record, name) for name in names}
 
 
-def baseline_name(plan: Plan, hypermodel: str) -> str:
+def baseline_name(plan: Plan, hypermodel: str, baseline: str = "documented") -> str:
     """How the baseline is called in every sentence: a narrowed one says so.
 
     Args:
         plan: Holds its width.
         hypermodel: As stored in settings.json.
+        baseline: Of the settings.
     """
+    name = "the documented network" if baseline == "documented" else f"the network of {Path(baseline).name}"
     if hypermodel != BUILT_IN:
-        return "the defaults of the space"
+        return "the defaults of the space" if baseline == "documented" else name
     if plan.baseline_width == 1.0:
-        return "the documented network"
-    return f"the documented network at width {plan.baseline_width:.2f}"
+        return name
+    return f"{name} at width {plan.baseline_width:.2f}"
 
 
 BUILT_IN = "space.hypermodel:VGGHyperModel"

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
+from archsearch.earlier import fitted_values, most, read_earlier
 from archsearch.errors import UserError
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.fitting import family_population
+from archsearch.given_network import read_network, read_values
 from archsearch.measuring import admits
 from archsearch.plan import Plan, Speed
 from archsearch.problem import (
@@ -36,6 +39,7 @@ from archsearch.settings import SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
 from archsearch.trials import TrialRecord, read_records
 from archsearch.typed import from_plain
+from space.recipe import RECIPES
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -52,15 +56,37 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     if stored is not None:
         return _continued_plan(stored, continued(stored["settings"], given, _chosen(stored)), given)
     settings = resolve(given)
+    if settings.space is not None:
+        raise UserError(
+            "--plan cannot tell what networks of --space cost: the search measures that when it starts, and "
+            "prints its plan before it trains."
+        )
+    baseline, _ = _read_baseline(settings)
     known = facts(data if data is not None else settings.dataset, settings.size)
     num_train, num_validation = known.split_sizes()
     return fitting.fit(
         settings,
-        population=family_population(known.image_shape, known.num_classes, settings=settings),
+        population=family_population(
+            known.image_shape, known.num_classes, settings=settings, baseline=baseline
+        ),
         num_train=num_train,
         num_validation=num_validation,
         speed=_stored_speed(folder) or estimate_speed(),
     )
+
+
+def _read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
+    """Values of trial 0 over the defaults of the space, and sentences on what was left out of them."""
+    if settings.baseline == "documented":
+        return {}, []
+    if settings.space is None:
+        return read_network(settings.baseline, RECIPES[settings.recipe])
+    if settings.baseline.lower().endswith(".keras"):
+        raise UserError(
+            "--baseline takes a .keras file with the built-in space only: what its layers are as values of "
+            "--space nobody but its author knows. Give the values as JSON."
+        )
+    return read_values(Path(settings.baseline)), []
 
 
 def _stored_speed(folder: RunFolder) -> Speed | None:
@@ -111,6 +137,17 @@ def _chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: stored["plan"][name] for name in names}
 
 
+def _check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
+    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
+    names = [hp.name for hp in space]
+    unknown = [name for name in baseline if name not in names]
+    if unknown:
+        raise UserError(
+            f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
+            f"{', '.join(names)}."
+        )
+
+
 @dataclass(frozen=True)
 class Search:
     """One call of `archsearch.search`, resolved: what is searched, with what, where.
@@ -145,12 +182,16 @@ class Search:
                 if stored is None
                 else continued(stored["settings"], self.given, _chosen(stored))
             )
+            if self.hypermodel is not None and settings.space is not None:
+                raise UserError("`hypermodel` and `space` exclude each other: both say what is searched.")
+            baseline, notes = self._baseline(settings, stored)
+            earlier = read_earlier(settings.from_runs, self.folder) if stored is None else []
             runtime.configure()
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
             precision = runtime.set_precision(settings.precision)
-            problem = problem_of(settings, splits, self.hypermodel)
-            notes = list(splits.notes)
+            problem = problem_of(settings, splits, self.hypermodel, baseline)
+            notes += splits.notes
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start), []
             else:
@@ -158,6 +199,10 @@ class Search:
                 records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
+            if stored is None:
+                notes += self._begin_with(earlier, tuner, problem)
+            else:
+                tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             if stored is not None:
                 check_same(stored, description)
@@ -166,6 +211,32 @@ class Search:
             self._run(tuner, problem, settings, records, notes)
             write_json(self.folder.settings, {**description, "finished": True})
         return Run(self.folder)
+
+    def _baseline(
+        self, settings: SearchSettings, stored: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], list[str]]:
+        """As stored, wherever the file may be by now."""
+        if stored is not None:
+            return dict(stored.get("baseline") or {}), []
+        if self.hypermodel is not None and settings.baseline != "documented":
+            return read_values(Path(settings.baseline)), []
+        return _read_baseline(settings)
+
+    def _begin_with(
+        self, earlier: list[dict[str, Any]], tuner: HyperbandTuner, problem: Problem
+    ) -> list[str]:
+        """Gives the first slots the best networks of earlier runs; sentences on what was left out."""
+        if not earlier:
+            return []
+        draws = tuner.oracle.draws
+        draws.begin_with, notes = fitted_values(
+            earlier,
+            list(tuner.oracle.hyperparameters.space),
+            admits=lambda values: admits(problem.measure(values), tuner.plan),
+            known=[draws.baseline_values or {}],
+            num=most(tuner.plan.brackets[0].rungs[0].size),
+        )
+        return notes
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
@@ -203,7 +274,7 @@ class Search:
     def _new_plan(self, settings: SearchSettings, problem: Problem, notes: list[str], start: float) -> Plan:
         from archsearch.speed import measure_speed
 
-        if problem.measure({}).macs is None:  # then no network can be widened to a time
+        if problem.measure(problem.baseline).macs is None:  # then no network can be widened to a time
             settings = dataclasses.replace(settings, final_seconds=None)
         speed = estimate_speed()
         if self.run_trial is None:
@@ -241,13 +312,13 @@ class Search:
             factor=plan.factor,
             iterations=plan.iterations,
             seed=settings.seed,
-            baseline={"width": plan.baseline_width} if self.hypermodel is None else {},
+            baseline=problem.baseline_values(plan.baseline_width),
             admits=lambda values: admits(problem.measure(values), plan),
             confirm=plan.confirm,
         )
         train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)
-        with built_by_the_user(self.hypermodel):
-            return HyperbandTuner(
+        with built_by_the_user(problem.users):
+            tuner = HyperbandTuner(
                 oracle,
                 problem.hypermodel,
                 folder=self.folder,
@@ -258,6 +329,8 @@ class Search:
                 begin=begin,
                 run=self.run_trial or run_trial,
             )
+        _check_names(problem.baseline, tuner.oracle.hyperparameters.space, settings)
+        return tuner
 
     def _describe(
         self,
@@ -271,9 +344,11 @@ class Search:
         return {
             "settings": settings.to_dict(),
             "plan": plan.to_dict(),
-            "hypermodel": hypermodel_name(self.hypermodel),
+            "hypermodel": hypermodel_name(problem.hypermodel),
             "space": describe_space(tuner.oracle.hyperparameters),
             "recipe": problem.recipe,
+            "baseline": problem.baseline or None,
+            "begin_with": list(tuner.oracle.draws.begin_with) or None,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),
             "git_commit": runtime.git_commit(),

@@ -112,8 +112,15 @@ class SearchSettings:
     """`HEIGHTxWIDTH`; `None`: the data's own, for a folder of images the median, at most 64x64."""
     class_weights: str = "none"
     """"balanced": in training, all images of a class together weigh as much as those of any other."""
+    space: str | None = None
+    """`MODULE:CLASS` of a space of the user's own; `None`: the built-in one."""
+    baseline: str = "documented"
+    """A file with another network as trial 0: JSON with its values, or a saved `.keras` model."""
+    from_runs: tuple[str, ...] = ()
+    """Earlier runs, with whose best networks the search begins."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "from_runs", tuple(self.from_runs))  # of JSON a list
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         check_precision(self.precision)
@@ -143,7 +150,7 @@ class SearchSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "from_runs": list(self.from_runs)}
 
 
 def _one_of(flag: str, value: str, allowed: Any) -> None:
@@ -265,6 +272,10 @@ def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, An
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
     if max_time is not None:
         given["max_seconds"] = parse_time(max_time)
+    if isinstance(given.get("from_runs"), str):
+        given["from_runs"] = (given["from_runs"],)
+    if isinstance(given.get("baseline"), Path):
+        given["baseline"] = str(given["baseline"])
     size = given.get("image_size")
     if size is not None:
         given["image_size"] = size_text("x".join(map(str, size)) if isinstance(size, tuple | list) else size)

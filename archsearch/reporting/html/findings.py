@@ -134,7 +134,8 @@ class Findings:
         """For use in sentences."""
         hypermodel = self.stored.get("hypermodel")
         if self.plan is not None and isinstance(hypermodel, str):
-            return baseline_name(self.plan, hypermodel)
+            given = self.section("settings").get("baseline")
+            return baseline_name(self.plan, hypermodel, given if isinstance(given, str) else "documented")
         return "the baseline" if self.baseline is None else f"the {standing.baseline_label(self.baseline)}"
 
     @cached_property

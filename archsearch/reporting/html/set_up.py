@@ -66,10 +66,9 @@ def commands(findings: Findings) -> Iterator[tuple[str, str]]:
     logs = "" if findings.logs == "logs" else f" --logs {shlex.quote(findings.logs)}"
     run = ("" if findings.name == "default" else f" --run {name}") + logs
     settings = findings.section("settings")
-    # What only Python can give, an objective or arrays, has no flag.
-    usual = SearchSettings.objective
-    by_flags = settings.get("objective", usual) == usual and settings.get("dataset") != "arrays"
-    if settings and by_flags and findings.stored.get("hypermodel") == BUILT_IN:
+    # What only Python can give, a hypermodel or arrays, has no flag.
+    by_flags = findings.stored.get("hypermodel") == BUILT_IN or settings.get("space")
+    if settings and by_flags and settings.get("dataset") != "arrays":
         again = f"python search.py --run {shlex.quote(f'{findings.name}-again')}{logs}{_flags(settings)}"
         yield "search the same again", again
     yield "train the incumbent in full", f"python final_train.py --best{run}"
@@ -82,10 +81,12 @@ def _flags(settings: Mapping[str, Any]) -> str:
     defaults = {field.name: field.default for field in dataclasses.fields(SearchSettings)}
     flags = ""
     for name, value in settings.items():
+        if name == "from_runs" and isinstance(value, list) and value:
+            flags += f" --from {shlex.join(map(str, value))}"
         if value is None or value == defaults.get(name) or isinstance(value, list | dict):
             continue
         flag, text = name.replace("_", "-"), str(value)
-        if name == "max_seconds" and isinstance(value, int | float):
-            flag, text = "max-time", f"{value:g}s"
+        if name in ("max_seconds", "final_seconds") and isinstance(value, int | float):
+            flag, text = name.replace("_seconds", "-time"), f"{value:g}s"
         flags += f" --{flag} {shlex.quote(text)}"
     return flags
