@@ -67,7 +67,7 @@ class Residual(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
         """Trains with a rate that falls along a cosine to 0 over all its epochs."""
-        peak, epochs = float(model.optimizer.learning_rate), kwargs["epochs"]
+        peak, epochs = hp.get("learning_rate"), kwargs["epochs"]
         falling = keras.optimizers.schedules.CosineDecay(peak, epochs)
         schedule = keras.callbacks.LearningRateScheduler(lambda epoch: float(falling(epoch)))
         return model.fit(*args, callbacks=[*callbacks, schedule], **kwargs)
