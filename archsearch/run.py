@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
 from archsearch.plan import Plan, format_epochs
 from archsearch.run_folder import RunFolder, read_json
+from archsearch.runtime import import_tensorflow
 from archsearch.settings import SearchSettings
 from archsearch.standing import Confirmation, Lift, RankCorrelation
 from archsearch.trials import Role, Status, TrialRecord, read_records
@@ -21,7 +22,9 @@ from archsearch.typed import from_plain
 from space.recipe import Recipe
 
 if TYPE_CHECKING:
+    import keras
     import pandas
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,41 @@ class Run:
         except ImportError:
             raise UserError("to_dataframe() needs pandas: pip install pandas") from None
         return pandas.DataFrame([record.to_row() for record in self.trials]).convert_dtypes()
+
+    def best_model(self) -> keras.Model:
+        """The network of the final training, trained: raw 0..255 pixels in, class probabilities out.
+
+        A search keeps no weights: its trials are short.
+
+        Raises:
+            UserError: There was no final training of the incumbent yet.
+        """
+        path = self.folder.final("best") / "model.keras"
+        if not path.exists():
+            raise UserError(
+                f"There is no {path}: train the incumbent first, with "
+                f"archsearch.final_train('best', run={self.folder.path.name!r})."
+            )
+        import_tensorflow()
+        import keras
+
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return model
+
+    def plot_history(self) -> Figure:
+        """The score of every trial over the time of the search, as in search.png."""
+        from archsearch.reporting.figures import png, search_history
+
+        settings = self.settings
+        figure = search_history(
+            self.trials,
+            baseline=self.baseline,
+            direction=settings.direction,
+            objective=settings.objective,
+        )
+        # A notebook shows figures by themselves only if they were made with pyplot.
+        vars(figure)["_repr_png_"] = partial(png, figure)
+        return figure
 
     def deviations(self) -> Iterator[str]:
         """Where the trials differ from the plan, and why."""

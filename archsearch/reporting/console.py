@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from archsearch import standing
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.plan import Plan, describe
+from archsearch.reporting.notebook import default_stream
 from archsearch.reporting.progress import DecodingProgress, SearchProgress
 from archsearch.trials import Status, TrialRecord
 
@@ -24,7 +24,7 @@ class ConsoleReporter(SearchCallback):
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream if stream is not None else sys.stderr
+        self.stream = stream if stream is not None else default_stream()
         self.direction = "max"
         self._records: list[TrialRecord] = []
         self._plan: Plan | None = None

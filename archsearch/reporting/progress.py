@@ -6,7 +6,6 @@ and cut, never wrapped, at its width. `NO_COLOR` is respected by rich.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.reporting.notebook import default_stream
 from archsearch.standing import baseline_label
 from archsearch.trials import Status, TrialRecord
 
@@ -31,7 +31,7 @@ class _Display:
     """A stream that is either redrawn or appended to; used as a context manager."""
 
     def __init__(self, *, stream: TextIO | Console | None, clock: Callable[[], float], keep: bool) -> None:
-        self._console = stream if isinstance(stream, Console) else _console(stream or sys.stderr)
+        self._console = stream if isinstance(stream, Console) else _console(stream or default_stream())
         self._on_terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._clock = clock
         self._start = clock()
