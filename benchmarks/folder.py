@@ -3,8 +3,8 @@
     python benchmarks/folder.py                    # 20 GB of JPEG files, made first: half an hour on 2 cores
     python benchmarks/folder.py --gigabytes 1
 
-Makes the folder, searches it for two trials in a process of its own, and prints the largest resident memory of
-that process and of a second one that finds the pixels decoded. Only on Linux.
+Makes the folder, searches it for two trials in a process of its own, and prints the largest resident memory
+of that process and of a second one that finds the pixels decoded. Only on Linux.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch import runtime
+
+ROOT = Path(__file__).resolve().parent.parent
 
 SIDE = 256
 """Pixels a side of a file; noise, so that a file of this size is some 100 kB."""

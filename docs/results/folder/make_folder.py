@@ -2,9 +2,9 @@
 
     python docs/results/folder/make_folder.py cifar10.npz photos
 
-In `photos/train` ten classes, the largest with ten times the images of the smallest; in `photos/test` a hundred
-of each. PNG files of many sizes; a tenth is grey, a tenth has an alpha channel, and some cannot be read. The
-same on every machine.
+In `photos/train` ten classes, the largest with ten times the images of the smallest; in `photos/test` a
+hundred of each. PNG files of many sizes; a tenth is grey, a tenth has an alpha channel, and some cannot be
+read. The same on every machine.
 """
 
 import sys
@@ -36,7 +36,6 @@ def main(archive: str, target: str) -> None:
             for path in rng.choice(np.array(files, object), BROKEN[part], replace=False):
                 content = path.read_bytes()
                 path.write_bytes(content[: len(content) // 2] if rng.random() < 0.5 else b"no image")
-            print(f"{part}: {len(files)} files, {BROKEN[part]} of them broken", file=sys.stderr)
 
 
 def picture(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
