@@ -25,7 +25,7 @@ def check_space(text: str) -> str:
     Raises:
         UserError: With how it is written.
     """
-    if PATTERN.fullmatch(text):
+    if PATTERN.fullmatch(text) and ".py:" not in text:
         return text
     hint = ""
     if ".py:" in text:

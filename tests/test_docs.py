@@ -38,7 +38,7 @@ def test_every_command_is_one(page: str, command: list[str]) -> None:
 
 
 def test_there_are_commands_to_check() -> None:
-    assert len(ALL) >= 12
+    assert len(ALL) >= 11
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -60,7 +60,7 @@ def test_the_network_of_the_example_can_be_made() -> None:
 
     (example,) = re.findall(r"^    (\{.*\})$", TEXTS["own-network"], re.MULTILINE)
     network = architecture_of(json.loads(example), MODERN)
-    assert (network.convs, network.filters) == ((1, 2, 2), (40, 56, 88))
+    assert (network.convs, network.filters) == ((1, 2, 2), (40, 64, 88))  # 7.5 eights: rounded to even
 
 
 def test_the_example_of_a_space_has_less_than_a_hundred_lines() -> None:

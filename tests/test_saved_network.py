@@ -85,7 +85,7 @@ def layer(kind: str, **config: Any) -> dict[str, Any]:
 
 
 def conv(filters: int = 16, **changes: Any) -> list[dict[str, Any]]:
-    usual = {
+    usual: dict[str, Any] = {
         "kernel_size": [3, 3],
         "strides": [1, 1],
         "padding": "same",
@@ -93,7 +93,7 @@ def conv(filters: int = 16, **changes: Any) -> list[dict[str, Any]]:
         "groups": 1,
     }
     return [
-        layer("Conv2D", filters=filters, activation="linear", **(usual | changes)),
+        layer("Conv2D", **(usual | {"filters": filters, "activation": "linear"} | changes)),
         layer("BatchNormalization"),
         layer("LeakyReLU", negative_slope=0.1),
     ]
