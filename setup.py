@@ -34,6 +34,10 @@ RUNTIME = [
     "psutil>=6,<8",
 ]
 PANDAS = ["pandas>=2.2.2,<4"]  # run.to_dataframe()
+# `--export onnx`; tf2onnx before 1.17 was not tried.
+ONNX = ["tf2onnx>=1.17,<2", "onnx>=1.19,<2", "onnxruntime>=1.22,<2"]
+# Reads LiteRT files in place of TensorFlow's own interpreter, which is to go.
+LITERT = ["ai-edge-litert>=2,<3"]
 DEVELOPMENT = [
     "pytest>=8.3,<10",
     "pytest-timeout>=2.3.1,<3",
@@ -89,6 +93,7 @@ setup(
     packages=[
         "space",
         "archsearch",
+        "archsearch.exporting",
         "archsearch.readers",
         "archsearch.reporting",
         "archsearch.reporting.html",
@@ -97,11 +102,17 @@ setup(
     package_data={
         "space": ["py.typed"],
         "archsearch": ["py.typed"],
+        "archsearch.exporting": ["model.py.jinja"],
         "archsearch.reporting.html": ["page.html", "page.css", "page.js"],
     },
     entry_points={"console_scripts": ["archsearch=archsearch.cli:main"]},
     # Keras 3.13 needs 3.11; TensorFlow 2.21 has no wheel for 3.14. The Makefile and the tests say the same.
     python_requires=">=3.11,<3.14",
     install_requires=RUNTIME,
-    extras_require={"pandas": PANDAS, "dev": DEVELOPMENT + PANDAS},
+    extras_require={
+        "pandas": PANDAS,
+        "onnx": ONNX,
+        "litert": LITERT,
+        "dev": DEVELOPMENT + PANDAS + ONNX + LITERT,
+    },
 )

@@ -15,12 +15,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import archsearch
 from archsearch.errors import HyperModelError, UserError
-from archsearch.flags import final_parser, search_parser, settings_of
+from archsearch.flags import export_parser, final_parser, predict_parser, search_parser, settings_of
 
 if TYPE_CHECKING:
     from archsearch.run import Run
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "search": search,
         "final-train": final_train,
         "report": report,
+        "export": export,
+        "predict": predict,
     }
     parser = argparse.ArgumentParser(prog="archsearch", description=archsearch.__doc__)
     parser.add_argument("--version", action="version", version=archsearch.__version__)
@@ -70,12 +73,28 @@ def final_train(argv: Sequence[str], prog: str) -> int:
 
 
 def report(argv: Sequence[str], prog: str) -> int:
-    """`archsearch report RUN`: writes report.html and trials.csv again."""
+    """`archsearch report RUN`: writes again what a search leaves beside its log."""
     parser = argparse.ArgumentParser(prog=prog, description="Writes the report of a run.", allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="name of the run")
     parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's files of the search again too"
+    )
     flags = parser.parse_args(argv)
     return _guarded(lambda: _report(flags))
+
+
+def export(argv: Sequence[str], prog: str) -> int:
+    """`archsearch export RUN --format FORMATS`: a trained network in other formats."""
+    flags = export_parser(prog).parse_args(argv)
+    again = shlex.join([prog, *argv])
+    return _guarded(lambda: _export(flags), interrupted=f"what was exported is whole. Continue: {again}")
+
+
+def predict(argv: Sequence[str], prog: str) -> int:
+    """`archsearch predict MODEL IMAGE...`: what is on pictures."""
+    flags = predict_parser(prog).parse_args(argv)
+    return _guarded(lambda: _predict(flags))
 
 
 def _kept(prog: str, argv: Sequence[str]) -> str:
@@ -120,7 +139,8 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
         print(f"error: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted; {interrupted}".removesuffix("; "), file=sys.stderr)
+        left = str(interrupt) or interrupted  # what was interrupted may know better what is left
+        print(f"\ninterrupted; {left}".removesuffix("; "), file=sys.stderr)
         return EXIT_STATUS[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
     finally:
         for number, handler in previous.items():
@@ -204,16 +224,63 @@ def _final_train(flags: argparse.Namespace) -> int:
         recipe=flags.recipe,
         seed=flags.seed,
         overwrite=flags.overwrite,
+        export=flags.export,
     )
     for line in summary(result):
         print(line)
-    return 0
+    return _print_exports(_final_folder(flags), flags.export)
+
+
+def _export(flags: argparse.Namespace) -> int:
+    from archsearch.exporting.export import export_run
+
+    target = _final_folder(flags)
+    export_run(_folder(flags), target.name, flags.format, data=flags.dataset)
+    return _print_exports(target, flags.format)
+
+
+def _print_exports(folder: Path, formats: Sequence[str]) -> int:
+    """What export.json says of these; the exit status."""
+    from archsearch.exporting.records import read_exports
+    from archsearch.reporting.exports import export_lines, problems
+
+    exports = [each for each in read_exports(folder) if each.format in formats]
+    for line in export_lines(exports, folder):
+        print(line)
+    for problem in problems(exports):
+        print(f"error: {problem}", file=sys.stderr)
+    return int(any(each.problem for each in exports))
+
+
+def _final_folder(flags: argparse.Namespace) -> Path:
+    what = "documented" if flags.documented else f"trial-{flags.trial}" if flags.trial else "best"
+    return Path(_folder(flags).final(what))
+
+
+def _predict(flags: argparse.Namespace) -> int:
+    from archsearch.predicting import predict_pictures
+    from archsearch.reporting.predictions import as_json, prediction_lines, say_broken
+
+    found = predict_pictures(Path(flags.model), [Path(image) for image in flags.images])
+    if flags.json:
+        print(as_json(found, flags.top))
+    else:
+        for line in prediction_lines(found, flags.top):
+            print(line)
+    say_broken(found)
+    return int(bool(found.broken))
 
 
 def _report(flags: argparse.Namespace) -> int:
     from archsearch.reporting.report import write_report
 
-    print(write_report(_folder(flags)))
+    folder = _folder(flags)
+    print(write_report(folder))
+    if flags.tensorboard:
+        from archsearch.reporting.search_events import write_run_events
+
+        write_run_events(folder)
+        print(folder.search)
     return 0
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SMALLEST_PROBABILITY = 1e-7
 """As in Keras's cross-entropy: one image that is certain and wrong must not make the loss infinite."""
 
-
 SHIFTS = (0, -1, 1)
 """Pixels, of the views that are averaged."""
 

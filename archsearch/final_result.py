@@ -19,7 +19,7 @@ from archsearch.measuring import measure
 from archsearch.model_file import save_model
 from archsearch.problem import describe_dataset
 from archsearch.reporting import figures
-from archsearch.reporting.tensorboard import TrialEvents
+from archsearch.reporting.tensorboard import ResultEvents
 from archsearch.run_folder import write_json
 from archsearch.trials import TrialRecord
 
@@ -93,7 +93,7 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "test_accuracy_tta": seen.accuracy,
     }
     pictures = _pictures(trained.history, test, test_images.x, splits.class_names)
-    with TrialEvents(target, resume=True) as events:
+    with ResultEvents(target) as events:
         for name, figure in pictures.items():
             figures.save(figure, target / f"{name}.png")
             events.image(name.replace("_", " "), figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from archsearch.attempts import RESUME
 from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
+from archsearch.exporting.export import take_away
+from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
@@ -61,6 +63,7 @@ class FinalTraining:
             started over. One that goes on takes what is not given from what it was begun with.
         hypermodel: Needed where the run searched another space than the built-in one.
         verbose: Whether progress is shown on stderr.
+        export: Formats to export the network in, as in `archsearch.exporting.formats`.
     """
 
     what: str
@@ -76,11 +79,13 @@ class FinalTraining:
     overwrite: bool = False
     hypermodel: keras_tuner.HyperModel | None = None
     verbose: bool = True
+    export: Sequence[str] = ()
 
     def execute(self) -> dict[str, Any]:
         """Trains, tests, writes; returns what result.json holds."""
         start = time.time()
         self._check()
+        require(self.export)
         run = self._run()
         record = None if run is None or self.what == "documented" else self._record(run)
         target = self._target()
@@ -100,6 +105,7 @@ class FinalTraining:
             else:
                 result = leave(self._train(final, run, record, splits, unfinished, start), unfinished)
             _put_in_place(unfinished, target)
+            take_away(target, self.export, splits, verbose=self.verbose)
             if run is not None:
                 refresh_report(self.folder)
             return result

@@ -177,7 +177,8 @@ def _nothing_fits(drawn: Sequence[Architecture], image_shape: ImageShape, num_cl
 
 
 def _size(architecture: Architecture, image_shape: ImageShape, num_classes: int) -> str:
-    return f"{architecture.macs(image_shape):,} macs and {architecture.params(image_shape, num_classes):,} weights"
+    macs, params = architecture.macs(image_shape), architecture.params(image_shape, num_classes)
+    return f"{macs:,} macs and {params:,} weights"
 
 
 def fit(

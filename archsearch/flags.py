@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.exporting.formats import FORMATS, parse_formats
 from archsearch.own_space import check_space
 from archsearch.runtime import PRECISIONS
 from archsearch.settings import CLASS_WEIGHTS, OBJECTIVES, parse_count, parse_time, size_text
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
-EPILOG_FINAL = "What is left is in LOGS/RUN/final/: model.keras, result.json, history.json, pictures."
+EPILOG_FINAL = (
+    "What is left is in LOGS/RUN/final/: model.keras, model.py, result.json, history.json, pictures."
+)
 
 
 def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -148,12 +151,54 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
         ("--all-data", "train on the validation part too"),
     ):
         add(flag, action="store_true", default=None, help=what)
+    _add_formats(parser, "--export")
     _add_precision(parser)
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
     add(
         "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"
     )
     return parser
+
+
+def export_parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Exports what a final training left, and compares.", allow_abbrev=False
+    )
+    parser.add_argument("run", metavar="RUN", help="name of the run")
+    _add_formats(parser, "--format", required=True)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--best", action="store_true", help="the incumbent of the run (the default)")
+    which.add_argument("--trial", metavar="ID", help="the network of one trial")
+    which.add_argument("--documented", action="store_true", help="the documented network")
+    parser.add_argument("--dataset", metavar="DATA", help="where its images are now (where they were)")
+    parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")
+    return parser
+
+
+def predict_parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Names what is on pictures, which are fitted into the size that the network takes.",
+        epilog="Exit status 1 if a picture could not be read; the others are named all the same.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a model.keras, or the folder of a run or of a final training")
+    add("images", metavar="IMAGE", nargs="+", help="pictures, or folders of them")
+    add("--top", type=_whole(1), default=2, metavar="K", help="classes to name for each picture (2)")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _add_formats(parser: argparse.ArgumentParser, flag: str, *, required: bool = False) -> None:
+    parser.add_argument(
+        flag,
+        type=_checked(parse_formats),
+        default=(),
+        required=required,
+        metavar="FORMATS",
+        help=f"some of {','.join(FORMATS)}",
+    )
 
 
 def _add_precision(parser: argparse.ArgumentParser) -> None:

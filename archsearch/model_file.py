@@ -42,7 +42,7 @@ def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> No
 
 @contextlib.contextmanager
 def _only_the_network(model: keras.Model) -> Iterator[None]:
-    """Inside, the model has no optimiser: whose class may be ours, and whose state is as large as the weights.
+    """Inside, the model has no optimiser: its class may be ours, and its state is as large as the weights.
 
     Keras looks for the class when it loads the file, and fails where it cannot be imported.
     """

@@ -16,7 +16,6 @@ from archsearch.fitting import Population, family_population
 from archsearch.given_network import narrowed
 from archsearch.measuring import Measured, measure
 from archsearch.own_space import load_space
-from archsearch.reporting.tensorboard import Kind
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES, Recipe
@@ -171,17 +170,6 @@ def _values_at(error: Exception) -> dict[str, Any]:
     frames = reversed([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
     found = (frame.f_locals.get("hp") for frame in frames)
     return next((dict(hp.values) for hp in found if isinstance(hp, keras_tuner.HyperParameters)), {})
-
-
-def hyperparameter_kinds(space: keras_tuner.HyperParameters) -> list[tuple[str, Kind]]:
-    """Every hyperparameter of the space with its type in TensorBoard, one for ever."""
-    names: dict[str, Kind] = {}
-    for hp in space.space:
-        if isinstance(hp.default, bool):
-            names[hp.name] = "bool"
-        else:
-            names[hp.name] = "str" if isinstance(hp.default, str) else "float"
-    return list(names.items())
 
 
 def hypermodel_name(hypermodel: keras_tuner.HyperModel | None) -> str:

@@ -76,7 +76,7 @@ def import_tensorflow() -> Any:
     configure()
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
-    with _quiet_stderr():
+    with quiet_stderr():
         import tensorflow
 
         # Every trial is another network: that it is traced anew is no mistake to warn of.
@@ -119,7 +119,7 @@ def set_precision(precision: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Holds back what is written to file descriptor 2; shows it if the block raises.
 
     TensorFlow's loader writes there before any log level is in force.

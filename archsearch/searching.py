@@ -29,10 +29,8 @@ from archsearch.problem import (
     built_by_the_user,
     describe_dataset,
     hypermodel_name,
-    hyperparameter_kinds,
     problem_of,
 )
-from archsearch.reporting.tensorboard import write_hparams_config
 from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.settings import SearchSettings, continued, resolve
@@ -388,7 +386,6 @@ class Search:
         own = [keeper, EventWriter(self.folder), FigureWriter(self.folder), ReportWriter(self.folder)]
         callbacks = [*own, *self.callbacks]
         tuner.oracle.replay(records)
-        write_hparams_config(self.folder.path, hyperparameter_kinds(tuner.oracle.hyperparameters))
         beginning = Beginning(settings, tuner.plan, records, notes, tuner.elapsed_seconds)
         with ExitStack() as ends:
             for callback in callbacks:

@@ -18,7 +18,6 @@ SLACK = 0.01
 CLOSING_SECONDS = 8.0
 """After the evaluation: files, pictures, the report."""
 
-
 TOLERANCE = 0.02
 """Share by which the steps of the next epoch may be off before they are changed."""
 

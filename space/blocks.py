@@ -16,7 +16,8 @@ SMALLEST_VARIANCE = 5e-4
 """Added to that of each direction of the patches, whose pixels have variance 1: flat directions are noise."""
 
 LINEAR_SCALE = 1 / 9
-"""Of the features that go straight to the output layer: maxima over an image are large."""
+"""Of the features that go straight to the output layer, for maxima over an image are large. Jordan (arXiv
+2404.00498) has it behind that layer."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ def convolution(x: Any, *, filters: int, pooled: bool, pool_early: bool, activat
 
 
 def whitening_stem(x: Any, *, filters: int, activation: Activation) -> Any:
-    """A frozen 2x2 convolution without padding; `whitening_kernel` is what it is to hold."""
+    """A frozen 2x2 convolution without padding; `whitening_kernel` is what it is to hold.
+
+    Args:
+        x: Tensor (b, h, w, c), of normalised pixels.
+        filters: 8 c.
+        activation: Follows the convolution.
+    """
     x = layers.Conv2D(filters, STEM_SIDE, use_bias=False, trainable=False, name="whitening")(x)
     return activation(x)  # (b, h - 1, w - 1, filters)
 
@@ -87,7 +94,16 @@ def begin_as_identity(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def head(x: Any, *, kind: str, units: int, dropout: float, num_classes: int, activation: Activation) -> Any:
-    """From the last feature maps to class probabilities; see `architecture.HEADS`."""
+    """From the last feature maps to class probabilities.
+
+    Args:
+        x: Tensor (b, h, w, c).
+        kind: One of `architecture.HEADS`.
+        units: Of the hidden layer; 0 with "linear".
+        dropout: Share of the hidden units.
+        num_classes: Width of the result, (b, num_classes) in float32.
+        activation: Follows the hidden layer.
+    """
     x = layers.Flatten()(x) if kind == "flatten" else layers.GlobalMaxPooling2D()(x)
     if units:
         x = layers.Dense(units, use_bias=False, kernel_initializer="he_normal")(x)

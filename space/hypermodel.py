@@ -27,9 +27,8 @@ PIXEL_MEAN = 127.5
 PIXEL_STD = 63.75
 """A quarter of the range, as natural images have, where no statistics are given."""
 
-
 OFFSET_RATE = 64.0
-"""Of batch normalisation's offset in a fast start, times the learning rate."""
+"""Of batch normalisation's offset in a fast start, times the learning rate; as Jordan, arXiv 2404.00498."""
 
 
 class Statistics(Protocol):
@@ -54,8 +53,9 @@ class VGGHyperModel(keras_tuner.HyperModel):
     Args:
         image_shape: Height, width, channels; sides of at least 8 pixels.
         num_classes: At least 2.
-        recipe: How every network is trained; its learning rate is replaced by the drawn one.
-        statistics: Of the training images, for the normalisation inside the network.
+        recipe: How every network is trained; its learning rate and weight decay are those drawn instead.
+        statistics: Of the training images, for normalisation and whitening inside the network. Without them
+            pixels are taken for noise around the middle of their range.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class VGGHyperModel(keras_tuner.HyperModel):
         return keras.Model(pixels, probabilities, name="vgg")
 
     def _begin_fast(self, model: keras.Model) -> None:
-        """Sets the kernels by hand: a model that is saved holds Keras's own initialisers only."""
+        """Sets the kernels here, not by initialisers of ours, which a saved model would hold."""
         for layer in model.layers:
             if layer.name == "whitening":
                 layer.kernel.assign(whitening_kernel(self._normalised_covariance()))
@@ -129,7 +129,7 @@ class VGGHyperModel(keras_tuner.HyperModel):
                 layer.kernel.assign(begin_as_identity(np.asarray(layer.kernel)))
 
     def _normalised_covariance(self) -> NDArray[np.float64]:
-        """Of 2x2 patches whose channels have deviation 1; without statistics they are taken for noise."""
+        """Of 2x2 patches whose channels have deviation 1, (4 c, 4 c); without statistics, of noise."""
         if self.statistics is None:
             return np.eye(STEM_SIDE**2 * self.image_shape[2])
         std = np.tile(self.statistics.std, STEM_SIDE**2)

@@ -81,7 +81,11 @@ class Recipe:
         """
         import keras
 
-        if self.optimizer == "sgd":
+        if self.optimizer == "adam":
+            return keras.optimizers.Adam(self.learning_rate)
+        if self.optimizer == "adamw":
+            optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
+        else:
             from space.optimizers import NesterovSGD
 
             optimizer = NesterovSGD(
@@ -90,11 +94,6 @@ class Recipe:
                 weight_decay=self.weight_decay,
                 offset_rate=offset_rate,
             )
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-            return optimizer
-        if self.optimizer == "adam":
-            return keras.optimizers.Adam(self.learning_rate)
-        optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
 

@@ -30,9 +30,9 @@ HIDDEN_UNITS = (128, 256, 512, 1024)
 DROPOUT = (0.0, 0.7)
 LEAKY_RELU_SLOPE = (0.01, 0.3)
 """From nearly ReLU to Keras 2's default; on a log scale, because its effect is on one."""
-LEARNING_RATE = (0.1, 10.0)
-"""Times the recipe's own: a decade either side."""
-WEIGHT_DECAY = (0.1, 10.0)
+LEARNING_RATE = (0.25, 4.0)
+"""Times the recipe's own: a short search has few draws to spend on rates that do not train."""
+WEIGHT_DECAY = (0.25, 4.0)
 """Likewise, where the recipe has any."""
 
 

@@ -749,6 +749,18 @@ SCENARIOS: dict[str, Scenario | Troubled] = {
 }
 
 
+def draw_little() -> None:
+    """One small picture for TensorBoard: all plots take seconds at the end of every search."""
+    from matplotlib.figure import Figure
+
+    from archsearch.reporting import plot_figures
+
+    def search_figures(findings: Any) -> Iterator[tuple[str, str, Figure]]:
+        yield "search/optimisation history", "", Figure(figsize=(1, 1))
+
+    plot_figures.search_figures = search_figures
+
+
 def main(folder: Path, names: list[str]) -> None:
     """Imports all that a session may need, so that a child does not."""
     from archsearch import runtime
@@ -770,6 +782,7 @@ def main(folder: Path, names: list[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     sys.modules["tensorflow"].get_logger().setLevel("ERROR")
+    draw_little()
     gc.freeze()  # a collection in a child would copy all that it looks at
     for name in names:
         SCENARIOS[name].run(folder / name)

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,14 @@ def printed_address(process: subprocess.Popen[bytes], output: Path) -> str:
     raise AssertionError(f"TensorBoard did not start: {output.read_text()}")
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Asks again and again; fails if it never becomes so."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not is_so():
+        assert time.monotonic() < deadline, "the server never said so"
+        time.sleep(0.1)
+
+
 def fetch(server: str, path: str, **query: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{server}data/plugin/{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
@@ -67,9 +75,7 @@ def rows(server: str, run: str, **changes: Any) -> dict[str, Any]:
     request = {"allowedStatuses": ALL_STATUSES, "startIndex": 0, "sliceSize": 1000} | changes
     groups = get(server, "hparams/session_groups", request=json.dumps(request))["sessionGroups"]
     prefix = f"{run}/trials/"
-    return {
-        group["name"].removeprefix(prefix): group for group in groups if group["name"].startswith(prefix)
-    }
+    return {group["name"].removeprefix(prefix): group for group in groups if group["name"].startswith(prefix)}
 
 
 def metrics(row: dict[str, Any]) -> dict[str, float]:

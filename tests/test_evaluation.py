@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch.dataset import Images
 from archsearch.batches import View
-from archsearch.evaluation import Evaluation, describe_views, views
+from archsearch.dataset import Images
+from archsearch.evaluation import Evaluation, averaged, describe_views, views
 
 # Four images of three classes: right, wrong, right, wrong.
 FOUR = Evaluation(
@@ -57,6 +57,16 @@ def test_numbers_are_plain_python_for_json() -> None:
     assert [type(value) for value in values] == [float] * 3
 
 
+def test_probabilities_of_views_are_averaged() -> None:
+    """What one view takes for another class may be right in the mean."""
+    one = Evaluation(np.array([0, 1]), np.array([[0.375, 0.625], [0.0, 1.0]], np.float32))
+    other = Evaluation(np.array([0, 1]), np.array([[0.875, 0.125], [0.5, 0.5]], np.float32))
+    both = averaged([one, other])
+    assert both.probabilities.tolist() == [[0.625, 0.375], [0.25, 0.75]]
+    assert (one.accuracy, both.accuracy) == (0.5, 1.0)
+    assert averaged([one]).probabilities.tolist() == one.probabilities.tolist()
+
+
 def test_six_views_where_mirrored_images_are_valid_and_three_elsewhere() -> None:
     plain = [View(shift=0), View(shift=-1), View(shift=1)]
     mirrored = [View(True, 0), View(True, -1), View(True, 1)]
@@ -65,8 +75,9 @@ def test_six_views_where_mirrored_images_are_valid_and_three_elsewhere() -> None
 
 
 def test_views_are_described_by_their_number_and_what_they_are() -> None:
-    assert describe_views(False) == "3 views: as it is and moved by one pixel both ways"
-    assert describe_views(True) == "6 views: as it is and moved by one pixel both ways, each mirrored too"
+    assert describe_views(views(flip=False)) == "3 views: plain and moved by one pixel both ways"
+    mirrored = "6 views: plain and moved by one pixel both ways, each mirrored too"
+    assert describe_views(views(flip=True)) == mirrored
 
 
 @pytest.mark.tensorflow
@@ -95,23 +106,17 @@ class TestEvaluate:
         assert np.flatnonzero(evaluation.predicted != y).tolist() == [1200]
         assert evaluation.accuracy == pytest.approx(1202 / 1203)
 
-    def test_probabilities_are_averaged_over_the_views(self) -> None:
+    def test_images_are_judged_in_the_view_asked_for(self) -> None:
         from archsearch.evaluation import evaluate
 
         # Red in the upper left corner, green in the upper right one, blue one pixel inside the left one.
         x = np.zeros((501, 8, 8, 3), np.uint8)
         x[:, 0, 0, 0], x[:, 0, 7, 1], x[:, 1, 1, 2] = 255, 255, 255
         images = Images(x, np.zeros(501, np.int64))
-        seen = [
-            ([View()], [1, 0, 0]),
-            ([View(mirrored=True)], [0, 1, 0]),
-            ([View(), View(mirrored=True)], [1 / 2, 1 / 2, 0]),
-            ([View(), View(), View(shift=-1), View(mirrored=True)], [1 / 2, 1 / 4, 1 / 4]),
-        ]
-        for some, expected in seen:
-            evaluation = evaluate(self.model(), images, some)
-            assert evaluation.probabilities == pytest.approx(np.tile(expected, (501, 1)))
-        assert evaluate(self.model(), images).probabilities == pytest.approx(np.tile([1, 0, 0], (501, 1)))
+        for view, colour in ((View(), 0), (View(mirrored=True), 1), (View(shift=-1), 2)):
+            evaluation = evaluate(self.model(), images, view)
+            assert evaluation.probabilities == pytest.approx(np.tile(np.eye(3)[colour], (501, 1)))
+        assert evaluate(self.model(), images).accuracy == 1.0
 
     def test_loss_and_accuracy_are_those_of_keras_without_smoothing(self) -> None:
         import keras_tuner

@@ -240,3 +240,140 @@ def test_a_damaged_note_of_an_interrupted_one_is_refused_by_name(logs: Path) -> 
     with pytest.raises(UserError, match=rf"{begun} cannot be read .*--overwrite"):
         best_of(logs)
     assert best_of(logs, epochs=1, overwrite=True)["epochs"] == 1
+
+
+# To a time; in several views; on all data.
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A machine on which three and a half epochs fit into 10,000 seconds, beside which a test takes no time.
+
+    Returns:
+        The macs it was measured with, one entry a measurement.
+    """
+    from archsearch import final_task
+    from archsearch.plan import Speed
+
+    asked: list[int] = []
+
+    def speed(task: Any, macs: int) -> Speed:
+        asked.append(macs)
+        # An epoch of 18 images, 3 passes each, and of 2 to validate: 56 passes. Evaluation: 18 and 4. What
+        # is left of the time is 9,891 s.
+        return Speed((3.5 * 56 + 22) / 9891 * macs, 1.0, "measured")
+
+    monkeypatch.setattr(final_task, "_measured_speed", speed)
+    return asked
+
+
+def test_epochs_and_a_time_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--epochs and --max-time exclude each other"):
+        final_train(tmp_path, epochs=3, max_seconds=60.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_is_no_time_is_refused(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(UserError, match="--max-time must be above 0 seconds"):
+        final_train(tmp_path, max_seconds=seconds)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_a_time_says_how_many_epochs_and_is_measured_once(logs: Path, measured: list[int]) -> None:
+    before = interrupt(logs, after=1, max_seconds=10_000.0)
+    result = best_of(logs)
+    assert (result["epochs"], result["max_seconds"]) == (3, 10_000.0)
+    assert measured == [result["macs"]], "what goes on keeps the epochs it was begun with"
+    assert history(logs / "default" / "final" / "best")[:1] == before
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch", "measured")
+def test_an_interrupted_one_goes_on_in_its_own_time_only(logs: Path) -> None:
+    interrupt(logs, after=1, max_seconds=10_000.0)
+    with pytest.raises(UserError, match=r"\(max_seconds: stored 10000\.0, now 200\.0\)"):
+        best_of(logs, max_seconds=200.0)
+    with pytest.raises(UserError, match=r"\(all_data: stored False, now True; num_images: stored 18, now 20"):
+        best_of(logs, all_data=True)
+
+
+@pytest.mark.tensorflow
+def test_all_data_leaves_nothing_to_validate_on(logs: Path) -> None:
+    result = best_of(logs, epochs=1, all_data=True)
+    assert (result["num_train"], result["all_data"]) == (20, True)
+    assert set(history(logs / "default" / "final" / "best")[0]) == {
+        *("loss", "accuracy", "learning_rate", "seconds")
+    }
+    assert best_of(logs, epochs=1, overwrite=True)["num_train"] == 18
+
+
+@pytest.mark.tensorflow
+def test_averaged_views_stand_beside_the_single_one(logs: Path) -> None:
+    single = best_of(logs, epochs=1)
+    assert "test_accuracy_tta" not in single
+    both = best_of(logs, epochs=1, tta=True, overwrite=True)
+    assert both["test_accuracy"] == single["test_accuracy"]
+    assert both["test_loss"] == pytest.approx(single["test_loss"])
+    assert 0 <= both["test_accuracy_tta"] <= 1
+    assert both["tta_views"] == "6 views: plain and moved by one pixel both ways, each mirrored too"
+
+
+# What is left to be taken away.
+
+
+@pytest.mark.tensorflow
+def test_the_network_found_is_left_as_a_script_and_in_the_formats_asked_for(logs: Path) -> None:
+    from archsearch.exporting.records import read_exports
+
+    result = best_of(logs, epochs=1, export=("keras", "litert", "litert-int8"))
+    folder = logs / "default" / "final" / "best"
+    assert "def build():" in (folder / "model.py").read_text(encoding="utf-8")
+    assert json.loads((folder / "result.json").read_text()) == result, "exports have a file of their own"
+    exports = read_exports(folder)
+    assert [each.format for each in exports] == ["keras", "litert", "litert-int8"]
+    assert {each.images for each in exports} == {"the 4 test images of arrays"}
+    assert exports[0].accuracy == result["test_accuracy"]
+    assert [path.name for path in folder.iterdir() if "unfinished" in path.name] == []
+
+
+@pytest.mark.tensorflow
+def test_an_export_that_fails_does_not_undo_the_training(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch.exporting import convert
+    from archsearch.exporting.records import read_exports
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setitem(convert._WRITERS, "litert", fail)
+    result = best_of(logs, epochs=1, export=("litert",))
+    folder = logs / "default" / "final" / "best"
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert [each.problem for each in read_exports(folder)] == ["RuntimeError: no memory"]
+
+
+@pytest.mark.tensorflow
+def test_an_interrupted_export_names_the_command_that_goes_on(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.exporting import convert
+
+    def interrupt_it(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(convert._WRITERS, "litert", interrupt_it)
+    command = f"archsearch export default --logs {logs} --format litert"
+    with pytest.raises(KeyboardInterrupt, match=f"^the training is complete. Continue: {command}$"):
+        best_of(logs, epochs=1, export=("litert",))
+    assert (logs / "default" / "final" / "best" / "result.json").exists()
+
+
+def test_a_missing_package_is_noticed_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install tf2onnx onnx onnxruntime"):
+        final_train(tmp_path, export=("onnx",))
+    assert list(tmp_path.iterdir()) == []

@@ -271,6 +271,7 @@ def test_the_final_training_ends_with_the_result_of_the_undisturbed_one(scenario
             assert read(final, name) == read(expected, name)
         assert weights(final / "model.keras") == weights(expected / "model.keras")
         assert {*files(final)} - {"begun.json"} == {*files(expected)}
+        assert events(final) == events(expected), "TensorBoard is told the same, and nothing twice"
 
 
 def weights(path: Path) -> dict[str, bytes]:

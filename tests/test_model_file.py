@@ -78,7 +78,7 @@ class TestSaved:
         assert np.array_equal(predicted, trained.predict(pixels(), verbose=0))
 
     def test_holds_the_network_without_its_optimiser(self, trained: Any, tmp_path: Path) -> None:
-        """Whose class, of this project, nobody else could load; and whose momenta are as many as the weights."""
+        """Whose class, of this project, nobody else could load; and whose momenta are as large as weights."""
         save_model(trained, tmp_path / "model.keras", NAMES)
         with zipfile.ZipFile(tmp_path / "model.keras") as file:
             config = file.read("config.json").decode()

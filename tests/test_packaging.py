@@ -84,6 +84,10 @@ def test_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     assert top_level == {"space", "archsearch", "search.py", "final_train.py", dist_info}
 
 
+def test_wheel_holds_the_template_of_the_script(wheel_names: set[str]) -> None:
+    assert "archsearch/exporting/model.py.jinja" in wheel_names
+
+
 def test_console_command_is_the_main_of_the_command_line(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
@@ -96,7 +100,7 @@ def test_metadata_names_the_pythons_the_version_and_the_licence(metadata: Messag
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
     assert f'__version__ = "{metadata["Version"]}"' in source
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("Provides-Extra") == ["pandas", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["pandas", "onnx", "litert", "dev"]
 
 
 def test_every_requirement_is_bounded_above(requirements: list[Requirement]) -> None:

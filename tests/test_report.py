@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from archsearch.cli import main
+from archsearch.exporting.records import Exported
+from archsearch.exporting.records import record as record_export
 from archsearch.reporting.html.answer import answer, tiles
 from archsearch.reporting.html.blocks import Diagram, diagrams
 from archsearch.reporting.html.cost import pareto_front, rank_plots
@@ -31,7 +33,7 @@ from archsearch.reporting.html.tables import failures, final_rows, rung_tables
 from archsearch.reporting.report import ReportWriter, trials_csv, write_report
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord
-from space.architecture import DOCUMENTED
+from space.architecture import DOCUMENTED, Architecture
 from tests.records import NOWHERE, trial
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -389,6 +391,23 @@ def test_a_pooling_that_does_not_fit_is_not_drawn() -> None:
     assert kinds(drawn(DOCUMENTED.to_dict(), None)).count("pool") == 5
 
 
+def test_a_whitened_network_with_early_pooling_and_a_linear_head_is_drawn_as_it_is() -> None:
+    head: dict[str, Any] = {"hidden_units": 0, "dropout": 0.0, "head": "linear"}
+    network = Architecture(convs=(2, 1), filters=(16, 32), pool="first", fast_start=True, **head)
+    diagram = drawn(network.to_dict())
+    assert kinds(diagram) == ["input", "conv", "conv", "pool", "conv", "conv", "pool", "output"]
+    assert [text.text for text in diagram.texts] == [
+        "input",
+        "whitening 2×2, 24 filters",
+        "2 × conv 3×3, 16 filters",
+        "1 × conv 3×3, 32 filters",
+        "softmax, 10 classes",
+    ]
+    # The whitening takes one pixel off each side.
+    assert [text.note for text in diagram.texts][2:4] == ["31 × 31", "15 × 15"]
+    assert diagram.texts[-1].note.startswith("after global pooling; ")
+
+
 def test_another_kind_of_architecture_is_left_out() -> None:
     assert diagrams([("title", "", {"cells": [1, 2]})], image_shape=None, num_classes=None) == []
 
@@ -439,6 +458,33 @@ def test_a_final_training_completes_the_report(tmp_path: Path) -> None:
     assert known.num_validation == 5000
     assert [section.name for section in plot_sections(known)][-1] == "finals"
     assert "0.8215" in render(known)
+
+
+def test_exported_files_stand_in_a_table_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", baseline())
+    final = run.final("best")
+    final.mkdir(parents=True)
+    (final / "result.json").write_text('{"test_accuracy": 0.8215}')
+    assert "Files to take away" not in render(read_findings(run))
+    good = Exported(
+        *("onnx", "model.onnx", "ONNX Runtime 1.32"),
+        size=1_234_567,
+        images="the 70 test images of mine",
+        max_difference=1.5e-6,
+        same_class=1.0,
+        accuracy=0.8215,
+        single_seconds=0.00123,
+        batch_seconds=0.0456,
+        batch_size=64,
+        processor="a processor",
+    )
+    record_export(final, good)
+    record_export(final, Exported("litert", "model.tflite", problem="<b>no such operation</b>"))
+    page = render(read_findings(run))
+    for text in ("1.23 MB", "1.5e-06", "100.0 %", "1.23 ms", "45.6 ms", "ONNX Runtime 1.32"):
+        assert f">{text}<" in page
+    assert "Not to be used: &lt;b&gt;no such operation&lt;/b&gt;." in page
+    assert "Compared on the 70 test images of mine; times are medians, of a batch of 64 images" in page
 
 
 def test_drawing_needs_no_heavy_library_before_it_begins() -> None:

@@ -120,7 +120,7 @@ def test_what_a_failing_import_prints_is_shown() -> None:
     done = run(
         "import os, sys\n"
         "from archsearch import runtime\n"
-        "with runtime._quiet_stderr():\n"
+        "with runtime.quiet_stderr():\n"
         "    os.write(2, b'from the loader\\n')\n"
         "    raise ImportError('no TensorFlow here')"
     )
@@ -132,7 +132,7 @@ def test_importing_works_without_a_standard_error() -> None:
     done = run(
         "import os, sys; os.close(2); sys.stderr = None\n"
         "from archsearch import runtime\n"
-        "with runtime._quiet_stderr():\n"
+        "with runtime.quiet_stderr():\n"
         "    print('imported')"
     )
     assert done.stdout == "imported\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tests.serving import (
     printed_address,
     rows,
     started,
+    wait_until,
 )
 
 PICTURES = {
@@ -44,7 +46,9 @@ PICTURES = {
 }
 
 
-def record(trial_id: str, score: float | None, minute: int, *, epochs: int = 1, **changes: Any) -> TrialRecord:
+def record(
+    trial_id: str, score: float | None, minute: int, *, epochs: int = 1, **changes: Any
+) -> TrialRecord:
     """Ended in this minute, after 30 seconds; its accuracy rises evenly to the score."""
     parts = [(number + 1) / epochs for number in range(epochs)]
     values: dict[str, Any] = {
@@ -168,7 +172,12 @@ def test_a_trial_that_is_run_again_with_more_time_counts_once(tmp_path: Path) ->
     events.rebuild([record("baseline", 0.6, 1, epochs=9, role=Role.BASELINE), out])
     events.add(record("a", 0.7, 5, epochs=9))
     events.close()
-    assert scalars(folder, "incumbent") == [(BY_SECONDS, 60), (BY_EPOCHS, 9), (BY_SECONDS, 300), (BY_EPOCHS, 18)]
+    assert scalars(folder, "incumbent") == [
+        (BY_SECONDS, 60),
+        (BY_EPOCHS, 9),
+        (BY_SECONDS, 300),
+        (BY_EPOCHS, 18),
+    ]
 
 
 def test_starting_over_removes_the_events(tmp_path: Path) -> None:
@@ -179,6 +188,20 @@ def test_starting_over_removes_the_events(tmp_path: Path) -> None:
 
 
 # All events of a run from its log alone, read back by the real server.
+
+
+def test_the_report_command_writes_them_where_only_the_log_was_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from archsearch.cli import main
+
+    folder = write_log(tmp_path / "copied", a_search())
+    assert main(["report", "copied", "--logs", str(tmp_path)]) == 0
+    assert not folder.search.exists()
+    assert main(["report", "copied", "--logs", str(tmp_path), "--tensorboard"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(folder.search)
+    assert [step for _, step in scalars(folder, "incumbent")] != []
+    assert {each.name for each in folder.path.glob("trials/*")} == {each.trial_id for each in a_search()}
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +274,33 @@ def test_the_plots_of_the_report_are_pictures(server: str) -> None:
     for tag in PICTURES:
         height, width = picture(server, "mine/search", tag).shape[:2]
         assert (height, width) == (616, 840)  # 4.4 x 6 inches at 140 dots per inch
+
+
+# A server that is running while the search is killed and goes on.
+
+
+def steps_served(server: str) -> list[int]:
+    try:
+        return [step for step, _ in curve(server, "mine/search/incumbent", BY_EPOCHS)]
+    except urllib.error.HTTPError:  # it has not found the run yet
+        return []
+
+
+@pytest.mark.parametrize("fast", ["true", "false"])
+def test_a_running_server_forgets_what_a_killed_session_told(tmp_path: Path, fast: str) -> None:
+    logs, records = tmp_path / "logs", a_search()
+    events = SearchEvents(RunFolder(logs / "mine"), "max", begin=0.0)
+    events.rebuild(records[:6])
+    options = (f"--load_fast={fast}", "--reload_interval=1")
+    with started(logs, tmp_path / "output.txt", *options) as process:
+        server = printed_address(process, tmp_path / "output.txt")
+        wait_until(lambda: steps_served(server) == [3, 4, 5, 6, 9, 12])
+        events.rebuild(records[:4])
+        wait_until(lambda: steps_served(server) == [3, 4, 5, 6])
+        for each in records[4:]:
+            events.add(each)
+        wait_until(lambda: steps_served(server) == [3, 4, 5, 6, 9, 12, 15, 18, 21, 24])
+    events.close()
 
 
 # The columns of the table.

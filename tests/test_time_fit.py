@@ -1,19 +1,35 @@
-"""Lengths of trainings by sums written out, and trainings on machines whose speed changes, with a clock of sand."""
+"""Lengths by sums written out; and trainings on machines whose speed changes, on a fake clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archsearch import time_fit
 from archsearch.plan import Speed
 from archsearch.time_fit import Length, OnTime, Work, corrected_steps, fit_length
 
 # 1,000 images in batches of 64: 15 steps, 960 images, an epoch; 3 passes each, and 100 to validate.
 WORK = Work(num_train=1000, num_validation=100, num_evaluated=2500, batch_size=64)
 FULL_EPOCH = 3 * 15 * 64 + 100
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_to_close() -> Iterator[None]:
+    """The sums below are about the training and its evaluation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time_fit, "CLOSING_SECONDS", 0.0)
+        yield
+
+
+def test_a_hundredth_and_the_closing_seconds_are_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_fit, "CLOSING_SECONDS", 8.0)
+    assert time_fit.usable(100.0) == pytest.approx(91.0)
+    assert time_fit.usable(5.0) == 0.0
+
 
 # Work.
 
@@ -38,7 +54,7 @@ def test_an_epoch_is_three_passes_over_its_images_and_one_over_the_validation_pa
 
 
 def test_macs_for_two_epochs_by_hand() -> None:
-    """Of 110 seconds 1.1 are not planned and 8.9 overhead; 100 million macs over 2 epochs and the evaluation."""
+    """Of 110 seconds 1.1 are not planned and 8.9 overhead: 100 M macs for 2 epochs and the evaluation."""
     speed = Speed(macs_per_second=1e6, overhead_seconds=8.9, source="measured")
     assert WORK.macs_for(2, 110.0, speed) == pytest.approx(100e6 / (2 * 2980 + 2500))
 
@@ -51,7 +67,7 @@ def test_a_time_shorter_than_the_overhead_is_for_no_macs() -> None:
 
 
 def test_a_length_by_hand() -> None:
-    """100 million macs at 10,000 a pass: 10,000 passes, 7,500 without the evaluation, 2.5 epochs: so 3 of 2,500.
+    """100 M macs at 10,000 a pass: 10,000 passes, 7,500 without the evaluation, 2.5 epochs: 3 of 2,500 each.
 
     These are 100 for the validation and 192 a step: 12.5.
     """
@@ -140,7 +156,9 @@ LARGE = Work(num_train=50_000, num_validation=1000, num_evaluated=60_000, batch_
 class Machine:
     """Trains in the seconds that `per_pass` says, by the number of the epoch; the last number evaluates."""
 
-    def __init__(self, per_pass: Callable[[int], float], *, overhead: float = 0.0, now: float = 1000.0) -> None:
+    def __init__(
+        self, per_pass: Callable[[int], float], *, overhead: float = 0.0, now: float = 1000.0
+    ) -> None:
         self.per_pass = per_pass
         self.overhead = overhead
         self.now = now
@@ -234,9 +252,7 @@ def test_a_training_resumed_on_a_machine_of_another_speed_ends_on_time(factor: f
     assert length == Length(7, 434)
     curve: Curve = []
     first = Machine(lambda epoch: 0.001, overhead=10.0)
-    first.train(
-        OnTime(LARGE, length, seconds=seconds, start=first.now, clock=first.clock), curve, until=3
-    )
+    first.train(OnTime(LARGE, length, seconds=seconds, start=first.now, clock=first.clock), curve, until=3)
     second = Machine(lambda epoch: 0.001 * factor, overhead=10.0, now=first.now + 3600.0)
     begun = second.now
     on_time = OnTime(LARGE, length, seconds=seconds, start=begun, clock=second.clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tensorboard.compat.proto import attr_value_pb2, graph_pb2, tensor_shape_pb2
@@ -14,22 +14,21 @@ SHOWN = ("filters", "kernel_size", "strides", "pool_size", "units", "rate", "neg
 """Settings of a layer that are worth reading beside its name."""
 
 
-def is_graph(model: Any) -> bool:
-    """Whether the model is made of layers that are connected: functional or sequential."""
-    return bool(getattr(model, "operations", ())) and hasattr(model, "to_json")
-
-
 def layer_graph(model: Any) -> graph_pb2.GraphDef:
     """One node a layer, with its settings, its weights, and the shape of its output on the edges.
 
     Layers in a row whose output has the same height and width stand in one box, such as `1_32x32`.
 
     Args:
-        model: Functional or sequential.
+        model: Functional, or sequential and built.
+
+    Raises:
+        AttributeError: It is another kind of model.
     """
-    names = dict(_names(model))
+    operations = (getattr(model, "_functional", None) or model).operations
+    names = dict(_names(operations))
     graph = graph_pb2.GraphDef()
-    for operation in model.operations:
+    for operation in operations:
         inputs = [
             names[producer.name]
             for node in operation._inbound_nodes  # Keras has no public way to the layers before a layer
@@ -45,15 +44,21 @@ def layer_graph(model: Any) -> graph_pb2.GraphDef:
     return graph
 
 
-def _names(model: Any) -> Iterator[tuple[str, str]]:
+def _names(operations: Sequence[Any]) -> Iterator[tuple[str, str]]:
     """By the layer's own name, the one with its box in front."""
     number, box = 0, ""
-    for operation in model.operations:
-        shape = tuple(operation.output.shape)
+    for operation in operations:
+        shape = _shapes(operation)[0]
         size = f"{shape[1]}x{shape[2]}" if len(shape) == 4 else VECTORS
         if size != box:
             number, box = number + 1, size
         yield operation.name, f"{number}_{box}/{operation.name}"
+
+
+def _shapes(operation: Any) -> list[tuple[int | None, ...]]:
+    """Of its outputs, of which most layers have one."""
+    output = operation.output
+    return [tuple(tensor.shape) for tensor in (output if isinstance(output, list | tuple) else [output])]
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -66,6 +71,8 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _output_shapes(operation: Any) -> attr_value_pb2.AttrValue.ListValue:
-    sizes = [-1 if size is None else int(size) for size in operation.output.shape]
-    dimensions = [tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in sizes]
-    return attr_value_pb2.AttrValue.ListValue(shape=[tensor_shape_pb2.TensorShapeProto(dim=dimensions)])
+    """-1 for the size of a batch, and whatever else is not known."""
+    dimension, shape = tensor_shape_pb2.TensorShapeProto.Dim, tensor_shape_pb2.TensorShapeProto
+    sizes = [[-1 if size is None else int(size) for size in each] for each in _shapes(operation)]
+    shapes = [shape(dim=[dimension(size=size) for size in each]) for each in sizes]
+    return attr_value_pb2.AttrValue.ListValue(shape=shapes)

@@ -56,9 +56,10 @@ def search_figures(findings: Findings) -> Iterator[tuple[str, str, Figure]]:
     for plot in cost_plots(findings):
         yield f"search/{plot.title.lower()}", plot.caption, draw(plot)
     curves = learning_curves(findings)
-    for view in curves.views if curves is not None else ():
-        rung = view.name.split(" (")[0]
-        yield f"search/learning curves, {rung}", curves.caption, draw(curves, view)  # type: ignore[union-attr]
+    if curves is not None:
+        for view in curves.views:
+            rung = view.name.split(" (")[0]
+            yield f"search/learning curves, {rung}", curves.caption, draw(curves, view)
     for plot in rank_plots(findings):
         yield f"search/rank correlation, {plot.title.replace('→', 'to')}", plot.caption, draw(plot)
     found = importances(findings.searched, hyperparameter_axes(findings))
@@ -85,7 +86,9 @@ def draw(plot: Plot, view: View | None = None) -> Figure:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if view.layout.get("showlegend", True) and axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside lower center", frameon=False, ncols=2, fontsize=FONT_SIZE - 1, markerscale=0.7)
+        figure.legend(
+            loc="outside lower center", frameon=False, ncols=2, fontsize=FONT_SIZE - 1, markerscale=0.7
+        )
     return figure
 
 

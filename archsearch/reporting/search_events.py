@@ -1,12 +1,12 @@
 """A search as a run of its own in TensorBoard, and all events of a run from its log alone.
 
-`trials.jsonl` is the only truth: every session begins with writing these files anew, so that a search which was
-killed and goes on tells nothing twice and nothing backwards.
+`trials.jsonl` is the only truth: every session begins with writing these files anew, so that a search
+which was killed and goes on tells nothing twice and nothing backwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tensorboard.compat.proto import event_pb2
@@ -48,8 +48,8 @@ class Point:
 def course(records: Sequence[TrialRecord], direction: str) -> Iterator[Point]:
     """One point a trial, in the order they ended.
 
-    The incumbent's score is the best of the highest fidelity reached, as in the report's optimisation history;
-    the means of the confirmation stand apart, for they are not biased by the choice.
+    The incumbent's score is the best of the highest fidelity reached, as in the report's optimisation
+    history; the means of the confirmation stand apart, for they are not biased by the choice.
     """
     epochs, highest, scores = 0, 0, dict[str, float]()
     better = max if direction == "max" else min
@@ -163,7 +163,7 @@ def write_run_events(folder: RunFolder) -> None:
 
 
 def write_missing_events(folder: RunFolder, records: Sequence[TrialRecord], begin: float) -> None:
-    """Of the trials in the log: a process killed between the log and the events leaves one without its row."""
+    """Of the trials in the log: a process killed between the log and the events leaves one without."""
     for record in records:
         trial = folder.trial(record.trial_id)
         if not files_of(trial, "curves"):
@@ -173,13 +173,16 @@ def write_missing_events(folder: RunFolder, records: Sequence[TrialRecord], begi
 
 
 def begin_of(folder: RunFolder, findings: Findings) -> float:
-    """When a stored search began, as if all its sessions had followed at once: its log ends with its last trial."""
+    """When a stored search began, as if all its sessions had followed at once.
+
+    Its log was written last when its last trial ended.
+    """
     return folder.trials.stat().st_mtime - findings.seconds if findings.records else 0.0
 
 
 def write_columns(folder: RunFolder, findings: Findings) -> None:
     """The HParams table's, from the space in settings.json; without one from the values that were tried."""
-    space = findings.section("space")
+    space = {name: each for name, each in findings.section("space").items() if isinstance(each, Mapping)}
     tried: dict[str, object] = {}
     for record in findings.records:
         tried |= record.hyperparameters

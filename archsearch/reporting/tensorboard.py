@@ -58,17 +58,16 @@ _TAGS = {"learning_rate": "learning_rate", "seconds": "seconds per epoch"}
 
 
 class TrialEvents(EventFile):
-    """The curves and pictures of one training, each in the file before the method returns.
+    """The curves of one training, each epoch in the file before the method returns.
 
     Args:
-        folder: Where TensorBoard shows it as a run of its own.
-        resume: Go on with the curves of an earlier process; otherwise they start over, as the training does.
+        folder: Where TensorBoard shows it as a run of its own. Curves of an earlier process are removed: a
+            training that goes on tells its earlier epochs again.
     """
 
-    def __init__(self, folder: Path, *, resume: bool = False) -> None:
-        if not resume:
-            remove_files(folder, "curves")
-        super().__init__(new_file(folder, "curves"), restart=not resume)
+    def __init__(self, folder: Path) -> None:
+        remove_files(folder, "curves")
+        super().__init__(new_file(folder, "curves"), restart=True)
 
     def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Writes what one epoch gave, under `loss/train`, `loss/validation` and so on.
@@ -80,6 +79,18 @@ class TrialEvents(EventFile):
         """
         self.append(*(event(value, step=epoch) for value in _epoch_values(values)))
 
+
+class ResultEvents(EventFile):
+    """The pictures and the network of a training that is over, in place of those of an earlier process.
+
+    Args:
+        folder: Of the training, where its curves are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        remove_files(folder, "results")
+        super().__init__(new_file(folder, "results"))
+
     def image(self, name: str, picture: bytes | Figure, step: int = 0) -> None:
         """Adds a picture, a figure or the bytes of a PNG file; those of a training stand side by side."""
         if not isinstance(picture, bytes):
@@ -89,12 +100,18 @@ class TrialEvents(EventFile):
         self.append(event(event_file.image(f"pictures/{name}", picture), step=step))
 
     def network(self, model: Any) -> None:
-        """Adds the layers of a Keras model to the Graphs tab; one that is no graph of layers is left out."""
-        from archsearch.reporting.network_graph import is_graph, layer_graph
+        """Adds the layers of a Keras model to the Graphs tab.
 
-        if is_graph(model):
-            self.append(event_file.graph_event(layer_graph(model).SerializeToString()))
-            self.append(event(event_file.keras_graph("keras", model.to_json())))
+        A model that is no graph of layers, or cannot be described, is left out: it is no reason to fail.
+        """
+        from archsearch.reporting.network_graph import layer_graph
+
+        try:
+            graph, description = layer_graph(model).SerializeToString(), model.to_json()
+        except Exception:
+            return
+        self.append(event_file.graph_event(graph))
+        self.append(event(event_file.keras_graph("keras", description)))
 
 
 def write_trial_curves(folder: Path, record: TrialRecord, *, begin: float) -> None:
@@ -167,9 +184,7 @@ def write_trial_session(folder: Path, record: TrialRecord, *, begin: float | Non
         *_scalars(metrics),
         event_file.hparams(hparams_metadata.SESSION_END_INFO_TAG, session_end_info=ended),
     ]
-    replace_file(
-        folder, "hparams", [event(value, step=record.epochs, wall_time=end) for value in values]
-    )
+    replace_file(folder, "hparams", [event(value, step=record.epochs, wall_time=end) for value in values])
 
 
 def _epoch_values(values: Mapping[str, float | None]) -> list[summary_pb2.Summary.Value]:

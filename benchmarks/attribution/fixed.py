@@ -41,14 +41,14 @@ def train(
     from archsearch import runtime
     from archsearch.dataset import load
     from archsearch.final_result import Trained, leave
-    from archsearch.final_task import DEFAULT_EPOCHS, FinalTask, Options, fitted, kept_on_time, widened
+    from archsearch.final_task import WIDTH_STEP, FinalTask, Options, fitted, kept_on_time, widened
     from archsearch.measuring import measure
     from archsearch.plan import FINAL_EPOCHS
     from archsearch.problem import problem_of
     from archsearch.run_folder import RunFolder
     from archsearch.settings import resolve
     from archsearch.speed import measure_speed
-    from archsearch.time_fit import Work, fit_length
+    from archsearch.time_fit import DEFAULT_EPOCHS, Work, fit_length
     from space.recipe import RECIPES
 
     start = psutil.Process().create_time()
@@ -68,7 +68,7 @@ def train(
     speed = measure_speed(problem.hypermodel, measured, macs=macs, data=problem.data)
     left = seconds - (time.time() - start)
     admitted = int(work.macs_for(FINAL_EPOCHS, left, speed))
-    narrowest = {**values, "width": 1 / 32}
+    narrowest = {**values, "width": WIDTH_STEP}
     width = widened(problem.hypermodel, narrowest, admitted)["width"]
     options = Options(
         epochs=DEFAULT_EPOCHS,

@@ -111,9 +111,7 @@ def _groups(
     for convs, filters in zip(network.convs, network.filters, strict=True):
         block = list(itertools.islice(convolutions, convs))
         layers = [
-            layer
-            for conv in block
-            for layer in [_Layer("conv", filters)] + [_Layer("pool", 0)] * conv.pooled
+            layer for conv in block for layer in [_Layer("conv", filters)] + [_Layer("pool", 0)] * conv.pooled
         ]
         size = (block[0].height, block[0].width) if image_shape else None
         yield _Group(layers, f"{convs} × conv 3×3, {filters} filters", _size_text(size))

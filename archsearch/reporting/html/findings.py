@@ -11,6 +11,7 @@ from typing import Any
 
 from archsearch import standing
 from archsearch.errors import UserError
+from archsearch.exporting.records import Exported, read_exports
 from archsearch.plan import Plan
 from archsearch.run import Run, baseline_name
 from archsearch.run_folder import RunFolder, read_json
@@ -31,6 +32,8 @@ class Final:
     """result.json."""
     curve: tuple[Mapping[str, float], ...]
     """Of history.json; empty if that cannot be read."""
+    exports: Sequence[Exported] = ()
+    """Of export.json."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def read_findings(folder: RunFolder) -> Findings:
     records, _ = read_records(folder.trials)
     stored = _read(folder.settings)
     finals = [
-        Final(path.parent.name, result, _curve(path.with_name("history.json")))
+        Final(path.parent.name, result, _curve(path.with_name("history.json")), read_exports(path.parent))
         for path in sorted(folder.final("*").parent.glob("*/result.json"))
         if not path.parent.name.startswith(".") and (result := _read(path))
     ]

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import archsearch
+from archsearch.reporting.exports import HEADINGS as EXPORT_HEADINGS
 from archsearch.reporting.html.answer import answer, score_text, tiles
 from archsearch.reporting.html.blocks import WIDTH, Diagram, diagrams
 from archsearch.reporting.html.cost import cost_plots, rank_plots
@@ -20,7 +21,7 @@ from archsearch.reporting.html.hyperparameters import axes
 from archsearch.reporting.html.importance import MIN_TRIALS, importances
 from archsearch.reporting.html.plots import Plot, count_text, rung_styles
 from archsearch.reporting.html.set_up import commands, set_up
-from archsearch.reporting.html.tables import failures, final_rows, rung_tables
+from archsearch.reporting.html.tables import export_tables, failures, final_rows, rung_tables
 from archsearch.reporting.html.values import importance_plot, parallel_coordinates, slices
 from archsearch.standing import baseline_label
 from archsearch.trials import TrialRecord
@@ -64,6 +65,8 @@ def render(findings: Findings) -> str:
         diagrams=_diagrams(findings),
         diagram_width=WIDTH,
         finals=list(final_rows(findings)),
+        exports=list(export_tables(findings)),
+        export_headings=EXPORT_HEADINGS,
         sections=sections,
         rungs=rung_styles(findings.rungs),
         failures=failures(findings),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.plan import format_epochs, format_seconds
+from archsearch.reporting.exports import cells
 from archsearch.reporting.html.answer import score_text
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import count_text
@@ -151,6 +152,31 @@ def _final_row(name: str, result: Mapping[str, Any], views: str) -> FinalRow:
 
 def _decimals(value: Any) -> str:
     return score_text(float(value)) if isinstance(value, int | float) else ""
+
+
+@dataclass(frozen=True)
+class ExportTable:
+    """The exported files of one final training."""
+
+    name: str
+    rows: Sequence[Sequence[str]]
+    """Cells as in `exports.HEADINGS`, then the runtime, and what is wrong with the file."""
+    notes: Sequence[str]
+
+
+def export_tables(findings: Findings) -> Iterator[ExportTable]:
+    """Of each final training that was exported."""
+    for final in findings.finals:
+        if final.exports:
+            # Of two calls on different images, or machines, each is named.
+            measured = [each for each in final.exports if each.runtime]
+            notes = dict.fromkeys(
+                f"Compared on {each.images}; times are medians, of a batch of {each.batch_size} images, on "
+                f"{each.processor}."
+                for each in measured
+            )
+            rows = [(*cells(each), each.runtime, each.problem) for each in final.exports]
+            yield ExportTable(final.name, rows, list(notes))
 
 
 @dataclass(frozen=True)
