@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +122,29 @@ class TestLoad:
         with pytest.raises(HyperModelError, match=sentence) as caught:
             self.load(text)
         assert caught.value.__cause__ is not None
+
+
+@pytest.mark.end_to_end
+def test_the_shipped_space_is_searched_and_trained_by_its_name(tmp_path: Path) -> None:
+    """As docs/own-network.md has it; the final training finds the class again from settings.json."""
+    root = Path(__file__).resolve().parent.parent
+    (tmp_path / "docs").mkdir()
+    shutil.copy(root / "docs" / "residual_space.py", tmp_path / "docs")
+
+    def run(script: str, *flags: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(root / script), "--run", "residual", *flags],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    data = ("--dataset", "digits", "--images-per-epoch", "256", "--max-epochs", "1", "--confirm", "0")
+    out = run("search.py", "--space", "docs.residual_space:Residual", *data)
+    assert "2 of 2 planned trials completed" in out
+    assert "test accuracy" in run("final_train.py", "--best", "--epochs", "1")
+    model = tmp_path / "logs" / "residual" / "final" / "best" / "model.keras"
+    assert model.exists()
