@@ -48,6 +48,10 @@ DEVELOPMENT = [
     "ruff>=0.17,<0.18",  # formats differ from one 0.x to the next
     "mypy>=2.4,<3",
     "packaging>=24,<27",
+    # docs/notebook.ipynb is executed by the tests.
+    "nbclient>=0.10,<0.12",
+    "nbformat>=5.10,<6",
+    "ipykernel>=6.29,<8",
     # The wheel is built with the environment's own setuptools in the tests: no network needed.
     "setuptools>=77.0.3,<85",
 ]

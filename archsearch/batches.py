@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.dataset import Images
+from archsearch.readers.source import release
 from space.augmentation import draw_mirrored, draw_transforms, transform
 from space.recipe import Recipe
 
@@ -40,7 +41,9 @@ class _Epochs:
             drawn = self._drawn = (epoch, *self._draw(epoch))
         _, order, transforms = drawn
         rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return self.images.x[order[rows]], self.images.y[order[rows]], transforms[rows]
+        x = self.images.x[order[rows]]
+        release(self.images.x)
+        return x, self.images.y[order[rows]], transforms[rows]
 
     def _draw(self, epoch: int) -> tuple[Any, Any]:
         """Order of the images and, in this order, their transforms."""
@@ -61,6 +64,7 @@ def training_batches(
     epochs: int,
     initial_epoch: int = 0,
     steps: int | None = None,
+    weights: NDArray[np.float32] | None = None,
 ) -> Any:
     """All batches from `initial_epoch` on: pixels (b, h, w, c) uint8, one-hot labels (b, classes).
 
@@ -72,6 +76,7 @@ def training_batches(
         epochs: Of the whole training.
         initial_epoch: Where to begin; the batches of an epoch do not depend on it.
         steps: Of an epoch; all whole batches by default.
+        weights: Of the classes; with them each batch has the weights (b,) of its images, too.
     """
     import tensorflow as tf
 
@@ -86,9 +91,10 @@ def training_batches(
         transforms.set_shape((batch_size, 8))
         return x, y, transforms
 
-    def augment(x: Any, y: Any, transforms: Any) -> tuple[Any, Any]:
+    def augment(x: Any, y: Any, transforms: Any) -> tuple[Any, ...]:
         interpolate = recipe.rotation_degrees > 0
-        return transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
+        pixels, labels = transform(x, transforms, interpolate=interpolate), tf.one_hot(y, num_classes)
+        return (pixels, labels) if weights is None else (pixels, labels, tf.gather(weights, y))
 
     numbers = tf.data.Dataset.range(initial_epoch * per_epoch, epochs * per_epoch)
     # One reader: `source` draws an epoch when its first batch is asked for, in order.
@@ -124,7 +130,9 @@ def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) 
     def load(first: Any) -> tuple[Any, Any]:
         def read(row: Any) -> tuple[Any, Any]:
             rows = slice(int(row), int(row) + VALIDATION_BATCH)
-            return view.of(images.x[rows]), images.y[rows]
+            x = view.of(images.x[rows])
+            release(images.x)
+            return x, images.y[rows]
 
         x, y = tf.numpy_function(read, [first], (tf.uint8, tf.int64))
         x.set_shape((None, *images.x.shape[1:]))

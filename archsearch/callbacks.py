@@ -32,6 +32,12 @@ class Beginning:
 class SearchCallback:
     """Called by the searching process, never by a worker; an exception ends the search."""
 
+    def on_images(self, done: int, total: int) -> None:
+        """So many of so many files of a folder are decoded; before the search begins."""
+
+    def on_images_end(self) -> None:
+        """No more files are being decoded, whatever the reason."""
+
     def on_search_begin(self, beginning: Beginning) -> None:
         """Trials are about to run."""
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
+from archsearch.readers.folder_listing import some_names
 from archsearch.readers.memory_map import (
     copy_rows,
     read_array,
@@ -20,7 +23,7 @@ from archsearch.readers.memory_map import (
     write_array,
 )
 from archsearch.readers.opening import facts, name_of, open_source
-from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks
+from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks, release
 from archsearch.readers.stratified import stratified_part, stratified_sample
 
 __all__ = [
@@ -133,6 +136,7 @@ def _patch_covariance(images: Images) -> tuple[tuple[float, ...], ...]:
     # One image at a time: all patches as floating-point numbers are 32 times as large as the images.
     for number in np.linspace(0, len(images) - 1, min(PATCH_IMAGES, len(images))).astype(int):
         patches = _patches(images.x[number])
+        release(images.x)
         total += patches.sum(axis=0)
         products += patches.T @ patches  # whole numbers, so exact
         count += len(patches)
@@ -154,6 +158,7 @@ def load(
     flip: str = "auto",
     image_size: tuple[int, int] | None = None,
     cache: Path | None = None,
+    on_images: Callable[[int, int], None] | None = None,
 ) -> Splits:
     """Everything but the test part; the same for the same data and seed.
 
@@ -166,26 +171,27 @@ def load(
         flip: "auto", "yes" or "no".
         image_size: Height and width; the data's own if None, for a folder the median, at most 64x64.
         cache: Where decoded images are kept; a temporary folder if None.
+        on_images: Told now and then how many files of a folder are decoded, and of how many.
 
     Raises:
         UserError: The data cannot be had or are not what a classifier can learn from.
     """
     if flip not in ("auto", "yes", "no"):
         raise UserError(f"--flip must be auto, yes or no, got {flip!r}.")
-    source = open_source(data, image_size=image_size, cache=cache)
+    source = open_source(data, image_size=image_size, cache=cache, on_images=on_images)
     content_hash = _content_hash(source.train, *([] if source.validation is None else [source.validation]))
     train, validation = _split(source, seed=seed, key=content_hash, cache=cache)
     flipped, flip_notes = _flip(flip, source.flip_default)
     return Splits(
         name=name_of(data),
-        train=train,
-        validation=validation,
+        train=Images(train.x, train.y),  # without names, which are of no more use
+        validation=Images(validation.x, validation.y),
         class_names=source.class_names,
         flip=flipped,
         notes=(*source.notes, *flip_notes, *_imbalance_note(source), *_identical_note(train, validation)),
         content_hash=content_hash,
         has_test=source.has_test,
-        read_test=source.read_test,
+        read_test=partial(_read_test, source),
     )
 
 
@@ -208,8 +214,21 @@ def subset(images: Images, num_images: int, seed: int, *, cache: Path | None = N
 
 def num_identical(images: Images, others: Images) -> int:
     """How many of `images` occur among `others`, pixel for pixel."""
-    known = {hash(pixels.tobytes()) for pixels in others.x}
-    return sum(hash(pixels.tobytes()) in known for pixels in images.x)
+    return len(_identical(images, others))
+
+
+def _identical(images: Images, others: Images) -> list[tuple[int, int]]:
+    """The positions of those of `images` that occur among `others`, with that of the first such there."""
+    first: dict[int, int] = {}
+    for position, pixels in _each(others.x):
+        first.setdefault(hash(pixels), position)
+    return [(position, first[key]) for position, pixels in _each(images.x) if (key := hash(pixels)) in first]
+
+
+def _each(x: NDArray[np.uint8]) -> Iterator[tuple[int, bytes]]:
+    for chunk in chunks(x):
+        for position, pixels in enumerate(x[chunk], start=chunk.start):
+            yield position, pixels.tobytes()
 
 
 def _content_hash(*parts: Images) -> str:
@@ -233,13 +252,14 @@ def _split(source: Source, *, seed: int, key: str, cache: Path | None) -> tuple[
 
 def _take(images: Images, indices: NDArray[np.int64], *, key: str, cache: Path | None) -> Images:
     """Some of the images: of a memory map as another one, since the images may be more than memory holds."""
+    y, names = images.y[indices], tuple(images.names[i] for i in indices) if images.names else ()
     if not isinstance(images.x, np.memmap):
-        return Images(images.x[indices], images.y[indices])
+        return Images(images.x[indices], y, names)
     part = hashlib.blake2b(key.encode() + indices.tobytes(), digest_size=16).hexdigest()
     target = (cache or temporary_folder()) / f"part-{part}.npy"
     if not target.exists():
         save_rows(images.x, indices, target)
-    return Images(read_array(target), images.y[indices])
+    return Images(read_array(target), y, names)
 
 
 def _flip(flip: str, default: bool | None) -> tuple[bool, tuple[str, ...]]:
@@ -256,13 +276,41 @@ def _imbalance_note(source: Source) -> tuple[str, ...]:
     if counts[largest] <= STRONG_IMBALANCE * counts[smallest]:
         return ()
     most, least = (f"'{source.class_names[i]}' has {counts[i]} training images" for i in (largest, smallest))
-    return (f"The classes are far from equal: {most}, {least}. Accuracy says little about the small ones.",)
+    return (
+        f"The classes are far from equal: {most}, {least}. Accuracy says little "
+        "about the small ones: see --objective val_balanced_accuracy and --class-weights balanced.",
+    )
 
 
 def _identical_note(train: Images, validation: Images) -> tuple[str, ...]:
-    count = num_identical(validation, train)
-    if not count:
+    pairs = _identical(validation, train)
+    if not pairs:
         return ()
     return (
-        f"{count} of {len(validation)} validation images are also in the training part, pixel for pixel.",
+        f"{len(pairs)} of {len(validation)} validation images are also in the training part, pixel for "
+        f"pixel{_pair_names(pairs, validation, train)}.",
     )
+
+
+def _pair_names(pairs: Sequence[tuple[int, int]], images: Images, others: Images) -> str:
+    """Which they are, where that is known, and how many of them are of two classes at once."""
+    contrary = sum(images.y[one] != others.y[other] for one, other in pairs)
+    doubtful = f", {contrary} of them under another class" if contrary else ""
+    if not (images.names and others.names):
+        return doubtful
+    return f"{doubtful}: " + some_names([f"{images.names[i]} = {others.names[j]}" for i, j in pairs])
+
+
+def _read_test(source: Source) -> Images:
+    """The test part; its files that are also elsewhere are named."""
+    test = source.read_test()
+    brought = () if source.validation is None else (source.validation,)
+    for others in (source.train, *brought):
+        pairs = _identical(test, others) if test.names and others.names else []
+        if pairs:
+            warnings.warn(
+                f"{len(pairs)} of {len(test)} test images are also among those that the search had, pixel "
+                f"for pixel{_pair_names(pairs, test, others)}.",
+                stacklevel=2,
+            )
+    return test

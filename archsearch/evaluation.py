@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.batches import PLAIN, View, validation_batches
+from archsearch.class_measures import confusion
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +51,11 @@ class Evaluation:
         """Mean cross-entropy in nats, of the plain labels whatever the training smoothed."""
         of_true = self.probabilities[np.arange(len(self.true)), self.true].astype(np.float64)
         return float(-np.log(np.maximum(of_true, SMALLEST_PROBABILITY)).mean())
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Images by true and predicted class."""
+        return confusion(self.true, self.predicted, self.probabilities.shape[1])
 
     def per_class(self, class_names: Sequence[str]) -> dict[str, float | None]:
         """Accuracy among the images of each class; `None` for one without images."""

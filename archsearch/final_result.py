@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch import runtime
+from archsearch.class_measures import balanced_accuracy, macro_f1
 from archsearch.dataset import Splits, image_statistics, num_identical
 from archsearch.measuring import measure
 from archsearch.model_file import save_model
@@ -104,6 +105,8 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "num_test_in_training": num_identical(test_images, train),
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
+        "test_balanced_accuracy": balanced_accuracy(test.counts),
+        "test_macro_f1": macro_f1(test.counts),
         **(averages if final.options.tta else {}),
         "train_loss": training.loss,
         "train_accuracy": training.accuracy,
@@ -172,6 +175,10 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         f"test accuracy {result['test_accuracy']:.4f}, loss {result['test_loss']:.4f} "
         f"on {result['num_test']} images"
     )
+    balanced, f1 = (result.get(name) for name in ("test_balanced_accuracy", "test_macro_f1"))
+    # Equal where the classes are; not there in what an earlier version left.
+    if balanced is not None and f1 is not None and abs(balanced - result["test_accuracy"]) > 0.00005:
+        yield f"  every class counted alike: balanced accuracy {balanced:.4f}, macro F1 {f1:.4f}"
     if "test_accuracy_tta" in result:
         yield (
             f"  with test-time augmentation {result['test_accuracy_tta']:.4f}, loss "

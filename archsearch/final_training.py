@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.attempts import RESUME
+from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, image_statistics, load
 from archsearch.errors import UserError, writing
 from archsearch.exporting.export import export_command, take_away
@@ -21,8 +22,9 @@ from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.fingerprint import differences
 from archsearch.measuring import measure
+from archsearch.own_space import load_space
 from archsearch.problem import built_in_hypermodel, hypermodel_name
-from archsearch.reporting.progress import TrainingProgress
+from archsearch.reporting.progress import DecodingProgress, TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
@@ -170,17 +172,28 @@ class FinalTraining:
 
     def _load(self, run: Run | None, begun: Mapping[str, Any] | None) -> Splits:
         """The images of the run, with its validation split."""
-        if run is None:
-            data = self.data if self.data is not None else "cifar10"
-            earlier = begun["seed"] if begun is not None and self.seed is None else self._seed(run)
-            return load(data, seed=earlier, cache=self.folder.cache)
-        data = self.data if self.data is not None else run.settings.dataset
-        if isinstance(data, str) and data == "arrays":
+        data = self.data
+        if data is None:
+            data = "cifar10" if run is None else run.settings.dataset
+        if run is not None and isinstance(data, str) and data == "arrays":
             raise UserError(
                 "This run was searched on arrays: call archsearch.final_train(data=...) with them."
             )
-        splits = load(data, seed=run.settings.seed, flip=run.settings.flip, cache=self.folder.cache)
-        if splits.content_hash != run.stored["dataset"]["content_hash"]:
+        flip, size = ("auto", None) if run is None else (run.settings.flip, run.settings.size)
+        seed = self._seed(None) if run is None else run.settings.seed
+        if run is None and begun is not None and self.seed is None:
+            seed = begun["seed"]
+        with ExitStack() as stack:
+            decoding = stack.enter_context(DecodingProgress()) if self.verbose else None
+            splits = load(
+                data,
+                seed=seed,
+                flip=flip,
+                image_size=size,
+                cache=self.folder.cache,
+                on_images=decoding.update if decoding else None,
+            )
+        if run is not None and splits.content_hash != run.stored["dataset"]["content_hash"]:
             raise UserError(
                 f"The images of {splits.name} are not those that {self.folder.path} was searched on."
             )
@@ -194,6 +207,10 @@ class FinalTraining:
             if hypermodel_name(self.hypermodel) != stored:
                 raise UserError(f"This run searched {stored}, not {hypermodel_name(self.hypermodel)}.")
             return self.hypermodel
+        if run is not None and stored != BUILT_IN and run.settings.space is not None:
+            if self.recipe is not None:
+                raise UserError("A space of your own brings its own recipe; leave --recipe out.")
+            return load_space(run.settings.space, splits, image_statistics(splits.train))
         if stored != BUILT_IN:
             raise UserError(
                 f"This run searched {stored}: call archsearch.final_train(hypermodel=...) with it."
@@ -251,7 +268,14 @@ class FinalTraining:
             trial_id=self.what,
             values=widened(hypermodel, values, final_macs, max_params=run.plan.max_params if run else None),
             hypermodel=hypermodel,
-            dataset=TrainingData(train, validation, splits.num_classes, splits.flip),
+            dataset=TrainingData(
+                train,
+                validation,
+                splits.num_classes,
+                splits.flip,
+                class_weights=run.settings.class_weights if run is not None else "none",
+                class_measures=run is not None and run.settings.objective in CLASS_OBJECTIVES,
+            ),
             epochs=options.epochs,
             seed=options.seed,
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.given_network import architecture_of, narrowed
 from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
 from archsearch.settings import SearchSettings
 from archsearch.time_fit import Work
-from space.architecture import DOCUMENTED, Architecture, ImageShape
+from space.architecture import Architecture, ImageShape
 from space.recipe import RECIPES
 from space.sampling import RandomDraw, random_architectures, sample
 
@@ -103,8 +104,20 @@ class Population:
                 yield limit
 
 
-def family_population(image_shape: ImageShape, num_classes: int, *, settings: SearchSettings) -> Population:
+def family_population(
+    image_shape: ImageShape,
+    num_classes: int,
+    *,
+    settings: SearchSettings,
+    baseline: Mapping[str, Any] | None = None,
+) -> Population:
     """Of the built-in space.
+
+    Args:
+        image_shape: Height, width, channels.
+        num_classes: Of the images.
+        settings: Their limits.
+        baseline: Values of another network than the documented one, over the defaults.
 
     Raises:
         UserError: No network, or not even the narrowest documented one, is within the limits.
@@ -126,17 +139,18 @@ def family_population(image_shape: ImageShape, num_classes: int, *, settings: Se
     if not admitted:
         raise UserError(_nothing_fits(corners, image_shape, num_classes))
 
-    baselines = [(width, DOCUMENTED.scaled(width)) for width in WIDTHS]
+    baselines = [(width, architecture_of(narrowed(baseline or {}, width), base)) for width in WIDTHS]
     narrowest = baselines[-1][1]
     if not within(narrowest, settings.max_macs):
+        what = "network given" if baseline else "documented network"
         raise UserError(
-            f"The baseline cannot meet these limits: the documented network at its narrowest has "
+            f"The baseline cannot meet these limits: the {what} at its narrowest has "
             f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
         )
     return Population(
         macs=tuple(sorted(architecture.macs(image_shape) for architecture in admitted)),
         baselines=tuple(
-            (width, baseline.macs(image_shape)) for width, baseline in baselines if within(baseline, None)
+            (width, network.macs(image_shape)) for width, network in baselines if within(network, None)
         ),
     )
 

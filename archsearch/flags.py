@@ -10,8 +10,16 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.exporting.formats import FORMATS, parse_formats
+from archsearch.own_space import check_space
 from archsearch.runtime import PRECISIONS
-from archsearch.settings import SearchSettings, parse_count, parse_time
+from archsearch.settings import (
+    CLASS_WEIGHTS,
+    OBJECTIVES,
+    SearchSettings,
+    parse_count,
+    parse_time,
+    size_text,
+)
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = (
@@ -59,8 +67,18 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="start over: remove an earlier search of this run")
     add("--dataset", metavar="DATA", help="a name, .npz, archive or folder of images (cifar10)")
     add("--flip", choices=("auto", "yes", "no"), help="mirror images left to right in training (auto)")
+    add(
+        "--image-size",
+        type=_checked(size_text),
+        metavar="HxW",
+        help="what images are brought to (as they are; of a folder the median size, at most 64x64)",
+    )
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (0)")
     add("--recipe", choices=("modern", "documented"), help="how every network is trained (modern)")
+    add("--objective", choices=OBJECTIVES, help="what is optimised, on the validation part (val_accuracy)")
+    add(
+        "--class-weights", choices=CLASS_WEIGHTS, help="balanced: rare classes weigh as much as others (none)"
+    )
     add("--max-time", type=time, metavar="T", dest="max_seconds", help="wall-clock of the whole search (30m)")
     add("--max-epochs", type=_whole(1), metavar="N", help="epochs of the top rung; lifts the time limit")
     add("--factor", type=_whole(2), metavar="N", help="reduction factor between rungs (3)")
@@ -93,6 +111,25 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         help="trials at a time, each in a process of its own; 0: in this one (one per GPU, or per 8 cores)",
     )
     _add_precision(parser)
+    add(
+        "--space",
+        type=_checked(check_space),
+        metavar="MODULE:CLASS",
+        help="a keras_tuner.HyperModel of your own, looked for in this folder first",
+    )
+    add(
+        "--baseline",
+        metavar="FILE",
+        help="your network instead of the documented one: values in JSON, or .keras",
+    )
+    add(
+        "--from",
+        action="extend",
+        nargs="+",
+        metavar="RUN",
+        dest="from_runs",
+        help="begin with the best networks of earlier runs",
+    )
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -196,19 +233,21 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-RENAMED = {"max_seconds": "--max-time", "final_seconds": "--final-time"}
+RENAMED = {"max_seconds": "--max-time", "final_seconds": "--final-time", "from_runs": "--from"}
 """Flags that are not called like their setting."""
 
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-    *("final_seconds", "precision", "workers"),
+    *("final_seconds", "precision", "workers", "image_size", "objective", "class_weights"),
+    *("space", "baseline", "from_runs"),
 )
 
 
 def settings_of(flags: argparse.Namespace) -> dict[str, Any]:
     """The settings that stand on the command line, by field name."""
-    return {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
+    given = {name: value for name in SETTINGS if (value := getattr(flags, name)) is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def flags_of(settings: SearchSettings) -> list[str] | None:
@@ -225,10 +264,14 @@ def flags_of(settings: SearchSettings) -> list[str] | None:
         usual = None if name == "max_seconds" and settings.max_epochs else getattr(default, name)
         if value == usual:
             continue
-        if name not in SETTINGS or not isinstance(value, int | float | str) or settings.dataset == "arrays":
+        known = isinstance(value, int | float | str | tuple)
+        if name not in SETTINGS or not known or settings.dataset == "arrays":
             return None
-        text = time_text(float(value)) if name in RENAMED else str(value)
         flag = RENAMED.get(name, "--" + name.replace("_", "-"))
+        if isinstance(value, tuple):
+            flags += [flag, *map(str, value)]
+            continue
+        text = time_text(float(value)) if name in RENAMED else str(value)
         flags += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return flags
 

@@ -201,7 +201,7 @@ def read_picture(file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     from archsearch.readers.pictures import decode
 
     height, width, channels = shape
-    pixels = decode(file, height, width)
+    pixels = decode(file.read_bytes(), height, width)
     if channels == 1:
         return np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
     return pixels

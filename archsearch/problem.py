@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
+from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import ImageStatistics, Splits, image_statistics
 from archsearch.errors import HyperModelError, UserError
 from archsearch.fitting import Population, family_population
+from archsearch.given_network import narrowed
 from archsearch.measuring import Measured, measure
+from archsearch.own_space import load_space
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES, Recipe
@@ -33,20 +36,33 @@ class Problem:
     population: Population
     measure: Callable[[dict[str, Any]], Measured]
     recipe: dict[str, Any] | None
+    baseline: dict[str, Any]
+    """Values of trial 0 over the defaults, before it is narrowed."""
+    own: bool
+    """Whether the space is the user's own, whose mistakes show their traceback."""
+
+    @property
+    def users(self) -> keras_tuner.HyperModel | None:
+        """The hypermodel if it is the user's own."""
+        return self.hypermodel if self.own else None
+
+    def baseline_values(self, width: float) -> dict[str, Any]:
+        """Of trial 0, narrowed; networks of the user's own are not."""
+        return dict(self.baseline) if self.own else narrowed(self.baseline, width)
 
     def measured_network(self, limit: float | None) -> tuple[dict[str, Any], int]:
         """Values and macs of a network to measure the speed on: the widest baseline within the limit."""
-        if self.measure({}).macs is None:
-            return {}, 1
+        if self.measure(self.baseline).macs is None:
+            return dict(self.baseline), 1
         width, macs = self.population.baseline(limit)
-        return {"width": width}, macs
+        return self.baseline_values(width), macs
 
     def searched_macs(self, settings: SearchSettings) -> float | None:
         """About what the plan will come to: on a CPU a fraction of the documented network's macs.
 
         On a GPU that network takes milliseconds.
         """
-        macs = self.measure({}).macs
+        macs = self.measure(self.baseline).macs
         if macs is None:
             return None
         wanted = macs if runtime.import_tensorflow().config.list_physical_devices("GPU") else macs / 16
@@ -54,17 +70,36 @@ class Problem:
 
 
 def problem_of(
-    settings: SearchSettings, splits: Splits, hypermodel: keras_tuner.HyperModel | None
+    settings: SearchSettings,
+    splits: Splits,
+    hypermodel: keras_tuner.HyperModel | None,
+    baseline: dict[str, Any],
 ) -> Problem:
-    """What a search with these settings has to do with these images."""
+    """What a search with these settings has to do with these images.
+
+    Args:
+        settings: Of the search.
+        splits: The images.
+        hypermodel: Of the user's own; `None`: that of the settings, else the built-in one.
+        baseline: Values of trial 0 over the defaults.
+    """
     from archsearch.task import TrainingData, recipe_of
 
-    data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
+    data = TrainingData(
+        splits.train,
+        splits.validation,
+        splits.num_classes,
+        splits.flip,
+        class_weights=settings.class_weights,
+        class_measures=settings.objective in CLASS_OBJECTIVES,
+    )
     statistics = image_statistics(splits.train)
+    if hypermodel is None and settings.space is not None:
+        hypermodel = load_space(settings.space, splits, statistics)
     if hypermodel is not None:
         count_params = settings.max_params is not None
         with built_by_the_user(hypermodel):
-            macs = measure(hypermodel, {}, count_params=count_params).macs or 1
+            macs = measure(hypermodel, baseline, count_params=count_params).macs or 1
         if settings.max_macs is not None and not hasattr(hypermodel, "architecture"):
             raise UserError(
                 "--max-macs needs a space that knows its networks' macs; this one has no `architecture`."
@@ -78,15 +113,21 @@ def problem_of(
             population,
             lambda values: _measured_if_built(hypermodel, values, count_params=count_params),
             recipe,
+            baseline,
+            own=True,
         )
     built_in = built_in_hypermodel(splits, RECIPES[settings.recipe], statistics)
     return Problem(
         hypermodel=built_in,
         data=data,
         statistics=statistics,
-        population=family_population(splits.image_shape, splits.num_classes, settings=settings),
+        population=family_population(
+            splits.image_shape, splits.num_classes, settings=settings, baseline=baseline
+        ),
         measure=lambda values: measure(built_in, values),
         recipe=recipe_of(built_in, flip=splits.flip).to_dict(),
+        baseline=baseline,
+        own=False,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
 from archsearch.plan import Plan, format_epochs
 from archsearch.run_folder import RunFolder, read_json
+from archsearch.runtime import import_tensorflow
 from archsearch.settings import SearchSettings
 from archsearch.standing import Confirmation, Lift, RankCorrelation
 from archsearch.trials import Role, Status, TrialRecord, read_records
@@ -22,7 +23,9 @@ from archsearch.utilisation import Utilisation, utilisation
 from space.recipe import Recipe
 
 if TYPE_CHECKING:
+    import keras
     import pandas
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Run:
     @property
     def lift(self) -> Lift | None:
         """What the incumbent gained over the baseline; `None` if they cannot be compared."""
-        return standing.lift(self.trials, self.settings.direction, self.plan.num_validation)
+        settings = self.settings
+        return standing.lift(self.trials, settings.direction, self.plan.num_validation, settings.objective)
 
     @property
     def confirmations(self) -> list[Confirmation]:
@@ -118,6 +122,41 @@ class Run:
         except ImportError:
             raise UserError("to_dataframe() needs pandas: pip install pandas") from None
         return pandas.DataFrame([record.to_row() for record in self.trials]).convert_dtypes()
+
+    def best_model(self) -> keras.Model:
+        """The network of the final training, trained: raw 0..255 pixels in, class probabilities out.
+
+        A search keeps no weights: its trials are short.
+
+        Raises:
+            UserError: There was no final training of the incumbent yet.
+        """
+        path = self.folder.final("best") / "model.keras"
+        if not path.exists():
+            raise UserError(
+                f"There is no {path}: train the incumbent first, with "
+                f"archsearch.final_train('best', run={self.folder.path.name!r})."
+            )
+        import_tensorflow()
+        import keras
+
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return model
+
+    def plot_history(self) -> Figure:
+        """The score of every trial over the time of the search, as in search.png."""
+        from archsearch.reporting.figures import png, search_history
+
+        settings = self.settings
+        figure = search_history(
+            self.trials,
+            baseline=self.baseline,
+            direction=settings.direction,
+            objective=settings.objective,
+        )
+        # A notebook shows figures by themselves only if they were made with pyplot.
+        vars(figure)["_repr_png_"] = partial(png, figure)
+        return figure
 
     def deviations(self) -> Iterator[str]:
         """Where the trials differ from the plan, and why."""
@@ -177,18 +216,20 @@ def _brief(record: TrialRecord | None) -> dict[str, Any] | None:
     return {name: getattr(record, name) for name in names}
 
 
-def baseline_name(plan: Plan, hypermodel: str) -> str:
+def baseline_name(plan: Plan, hypermodel: str, baseline: str = "documented") -> str:
     """How the baseline is called in every sentence: a narrowed one says so.
 
     Args:
         plan: Holds its width.
         hypermodel: As stored in settings.json.
+        baseline: Of the settings.
     """
+    name = "the documented network" if baseline == "documented" else f"the network of {Path(baseline).name}"
     if hypermodel != BUILT_IN:
-        return "the defaults of the space"
+        return "the defaults of the space" if baseline == "documented" else name
     if plan.baseline_width == 1.0:
-        return "the documented network"
-    return f"the documented network at width {plan.baseline_width:.2f}"
+        return name
+    return f"{name} at width {plan.baseline_width:.2f}"
 
 
 BUILT_IN = "space.hypermodel:VGGHyperModel"

@@ -8,20 +8,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.dataset import Splits, facts, load, subset
+from archsearch.earlier import fitted_values, most, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.fitting import family_population
+from archsearch.given_network import read_network, read_values
 from archsearch.layout import Layout, layout, layout_here
 from archsearch.measuring import admits
 from archsearch.plan import Plan, Speed
@@ -39,6 +42,7 @@ from archsearch.speed import estimate_speed
 from archsearch.starting import starting_points
 from archsearch.trials import TrialRecord, read_records
 from archsearch.typed import from_plain
+from space.recipe import RECIPES
 from space.starting_points import STARTING_POINTS
 
 if TYPE_CHECKING:
@@ -56,7 +60,13 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     if stored is not None:
         return _continued_plan(stored, continued(stored["settings"], given, _chosen(stored)), given)
     settings = resolve(given)
-    known = facts(data if data is not None else settings.dataset)
+    if settings.space is not None:
+        raise UserError(
+            "--plan cannot tell what networks of --space cost: the search measures that when it starts, and "
+            "prints its plan before it trains."
+        )
+    baseline, _ = _read_baseline(settings)
+    known = facts(data if data is not None else settings.dataset, settings.size)
     num_train, num_validation = known.split_sizes()
     # What GPUs there are only TensorFlow knows.
     laid_out = layout(settings.workers, num_gpus=0, num_cores=runtime.num_cores())
@@ -64,7 +74,9 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         settings,
         workers=laid_out.trials_at_a_time,
         trials_per_device=laid_out.trials_per_device,
-        population=family_population(known.image_shape, known.num_classes, settings=settings),
+        population=family_population(
+            known.image_shape, known.num_classes, settings=settings, baseline=baseline
+        ),
         num_train=num_train,
         num_validation=num_validation,
         speed=_stored_speed(folder) or estimate_speed(),
@@ -77,6 +89,20 @@ def _measured_speed(problem: Problem, limit: float | None) -> Speed:
 
     values, macs = problem.measured_network(limit)
     return measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
+
+
+def _read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
+    """Values of trial 0 over the defaults of the space, and sentences on what was left out of them."""
+    if settings.baseline == "documented":
+        return {}, []
+    if settings.space is None:
+        return read_network(settings.baseline, RECIPES[settings.recipe])
+    if settings.baseline.lower().endswith(".keras"):
+        raise UserError(
+            "--baseline takes a .keras file with the built-in space only: what its layers are as values of "
+            "--space nobody but its author knows. Give the values as JSON."
+        )
+    return read_values(Path(settings.baseline)), []
 
 
 def _stored_speed(folder: RunFolder) -> Speed | None:
@@ -140,6 +166,17 @@ def _chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: stored["plan"][name] for name in names}
 
 
+def _check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
+    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
+    names = [hp.name for hp in space]
+    unknown = [name for name in baseline if name not in names]
+    if unknown:
+        raise UserError(
+            f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
+            f"{', '.join(names)}."
+        )
+
+
 @dataclass(frozen=True)
 class Search:
     """One call of `archsearch.search`, resolved: what is searched, with what, where.
@@ -174,14 +211,18 @@ class Search:
                 if stored is None
                 else continued(stored["settings"], self.given, _chosen(stored))
             )
+            if self.hypermodel is not None and settings.space is not None:
+                raise UserError("`hypermodel` and `space` exclude each other: both say what is searched.")
+            baseline, notes = self._baseline(settings, stored)
+            earlier = read_earlier(settings.from_runs, self.folder) if stored is None else []
             runtime.configure()
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
             precision = runtime.set_precision(settings.precision)
             laid_out = self._layout(settings)
-            problem = problem_of(settings, splits, self.hypermodel)
-            notes = list(splits.notes)
+            problem = problem_of(settings, splits, self.hypermodel, baseline)
+            notes += splits.notes
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
             else:
@@ -190,7 +231,7 @@ class Search:
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
             if stored is None:
-                notes += self._begin_with(tuner, problem)
+                notes += self._begin_with(earlier, tuner, problem)
             else:
                 tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
@@ -207,16 +248,42 @@ class Search:
                 self._report()
         return Run(self.folder)
 
-    def _begin_with(self, tuner: HyperbandTuner, problem: Problem) -> list[str]:
-        """Gives the first slots the starting points of the built-in space; a sentence on that."""
-        if self.hypermodel is not None:
-            return []
+    def _baseline(
+        self, settings: SearchSettings, stored: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], list[str]]:
+        """As stored, wherever the file may be by now."""
+        if stored is not None:
+            return dict(stored.get("baseline") or {}), []
+        if self.hypermodel is not None and settings.baseline != "documented":
+            return read_values(Path(settings.baseline)), []
+        return _read_baseline(settings)
+
+    def _begin_with(
+        self, earlier: list[dict[str, Any]], tuner: HyperbandTuner, problem: Problem
+    ) -> list[str]:
+        """Gives the first slots the best networks of earlier runs, else the starting points of the space.
+
+        Returns:
+            Sentences on what they are, and on what was left out.
+        """
         draws = tuner.oracle.draws
+        first_rung = tuner.plan.brackets[0].rungs[0].size
+        if earlier:
+            draws.begin_with, notes = fitted_values(
+                earlier,
+                list(tuner.oracle.hyperparameters.space),
+                admits=lambda values: admits(problem.measure(values), tuner.plan),
+                known=[draws.baseline_values or {}],
+                num=most(first_rung),
+            )
+            return notes
+        if problem.own:
+            return []
         draws.begin_with = starting_points(
             map(draws.complete, STARTING_POINTS),
             admits=lambda values: admits(problem.measure(values), tuner.plan),
             known=draws.baseline_values,
-            first_rung=tuner.plan.brackets[0].rungs[0].size,
+            first_rung=first_rung,
         )
         names = "; ".join(problem.measure(values).text for values in draws.begin_with)
         return [f"The first networks are starting points of the space, not drawn: {names}."] if names else []
@@ -241,7 +308,21 @@ class Search:
         data = self.data if self.data is not None else settings.dataset
         if isinstance(data, str) and data == "arrays":
             raise UserError("This run was searched on arrays: call archsearch.search(data=...) with them.")
-        return load(data, seed=settings.seed, flip=settings.flip, cache=self.folder.cache)
+        with ExitStack() as ends:
+            for callback in self.callbacks:
+                ends.callback(callback.on_images_end)
+            return load(
+                data,
+                seed=settings.seed,
+                flip=settings.flip,
+                image_size=settings.size,
+                cache=self.folder.cache,
+                on_images=self._on_images,
+            )
+
+    def _on_images(self, done: int, total: int) -> None:
+        for callback in self.callbacks:
+            callback.on_images(done, total)
 
     def _records(self, plan: Plan) -> list[TrialRecord]:
         """Of earlier sessions."""
@@ -277,7 +358,7 @@ class Search:
         start: float,
         laid_out: Layout,
     ) -> Plan:
-        if problem.measure({}).macs is None:  # then no network can be widened to a time
+        if problem.measure(problem.baseline).macs is None:  # then no network can be widened to a time
             settings = dataclasses.replace(settings, final_seconds=None)
         costs: dict[str, Any] = {
             "population": problem.population,
@@ -323,13 +404,13 @@ class Search:
             factor=plan.factor,
             iterations=plan.iterations,
             seed=settings.seed,
-            baseline={"width": plan.baseline_width} if self.hypermodel is None else {},
+            baseline=problem.baseline_values(plan.baseline_width),
             admits=lambda values: admits(problem.measure(values), plan),
             confirm=plan.confirm,
         )
         train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)
-        with built_by_the_user(self.hypermodel):
-            return HyperbandTuner(
+        with built_by_the_user(problem.users):
+            tuner = HyperbandTuner(
                 oracle,
                 problem.hypermodel,
                 folder=self.folder,
@@ -340,6 +421,8 @@ class Search:
                 begin=begin,
                 run=self.run_trial or run_trial,
             )
+        _check_names(problem.baseline, tuner.oracle.hyperparameters.space, settings)
+        return tuner
 
     def _describe(
         self,
@@ -353,9 +436,10 @@ class Search:
         return {
             "settings": settings.to_dict(),
             "plan": plan.to_dict(),
-            "hypermodel": hypermodel_name(self.hypermodel),
+            "hypermodel": hypermodel_name(problem.hypermodel),
             "space": describe_space(tuner.oracle.hyperparameters),
             "recipe": problem.recipe,
+            "baseline": problem.baseline or None,
             "begin_with": list(tuner.oracle.draws.begin_with) or None,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),

@@ -12,10 +12,18 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.runtime import PRECISIONS
+from space.architecture import MIN_IMAGE_SIDE
 from space.recipe import RECIPES
 
-OBJECTIVES = {"val_accuracy": "max", "val_loss": "min"}
+OBJECTIVES = {
+    "val_accuracy": "max",
+    "val_loss": "min",
+    "val_balanced_accuracy": "max",
+    "val_macro_f1": "max",
+}
 """Objective -> direction."""
+
+CLASS_WEIGHTS = ("none", "balanced")
 
 DEFAULT_SECONDS = 30 * 60.0
 
@@ -59,6 +67,26 @@ def parse_count(text: str) -> int:
     return int(number)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of `32x48`.
+
+    Raises:
+        UserError: The text is no size, or a side is below 8 pixels.
+    """
+    match = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
+    if match is None:
+        raise UserError(f"An image size is written HEIGHTxWIDTH, like 32x48; got {text!r}.")
+    height, width = int(match[1]), int(match[2])
+    if min(height, width) < MIN_IMAGE_SIDE:
+        raise UserError(f"Images must have at least {MIN_IMAGE_SIDE} pixels a side, got {text!r}.")
+    return height, width
+
+
+def size_text(text: str) -> str:
+    """The one way in which a size is stored."""
+    return "{}x{}".format(*parse_size(text))
+
+
 @dataclass(frozen=True)
 class SearchSettings:
     """Everything a search is asked for; `None` leaves the choice to the plan."""
@@ -86,12 +114,24 @@ class SearchSettings:
     suit the machine (`layout.py`). The trials are the same."""
     confirm: int = 2
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
+    image_size: str | None = None
+    """`HEIGHTxWIDTH`; `None`: the data's own, for a folder of images the median, at most 64x64."""
+    class_weights: str = "none"
+    """"balanced": in training, all images of a class together weigh as much as those of any other."""
+    space: str | None = None
+    """`MODULE:CLASS` of a space of the user's own; `None`: the built-in one."""
+    baseline: str = "documented"
+    """A file with another network as trial 0: JSON with its values, or a saved `.keras` model."""
+    from_runs: tuple[str, ...] = ()
+    """Earlier runs, with whose best networks the search begins."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "from_runs", tuple(self.from_runs))  # of JSON a list
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         check_precision(self.precision)
-        _one_of("the objective", self.objective, OBJECTIVES)
+        _one_of("--objective", self.objective, OBJECTIVES)
+        _one_of("--class-weights", self.class_weights, CLASS_WEIGHTS)
         _at_least("--seed", self.seed, 0)
         check_seed(self.seed)
         _at_least("--factor", self.factor, 2)
@@ -103,15 +143,22 @@ class SearchSettings:
                 _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
         check_seconds("--max-time", self.max_seconds)
         check_seconds("--final-time", self.final_seconds)
+        if self.image_size is not None:
+            parse_size(self.image_size)
 
     @property
     def direction(self) -> str:
         """ "max" or "min"."""
         return OBJECTIVES[self.objective]
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that images are brought to; `None`: see `image_size`."""
+        return None if self.image_size is None else parse_size(self.image_size)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "from_runs": list(self.from_runs)}
 
 
 def _one_of(flag: str, value: str, allowed: Any) -> None:
@@ -233,4 +280,11 @@ def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, An
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
     if max_time is not None:
         given["max_seconds"] = parse_time(max_time)
+    if isinstance(given.get("from_runs"), str):
+        given["from_runs"] = (given["from_runs"],)
+    if isinstance(given.get("baseline"), Path):
+        given["baseline"] = str(given["baseline"])
+    size = given.get("image_size")
+    if size is not None:
+        given["image_size"] = size_text("x".join(map(str, size)) if isinstance(size, tuple | list) else size)
     return given

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +37,13 @@ class StoredData:
 
     train: StoredImages
     validation: StoredImages | None
-    num_classes: int
-    flip: bool
+    rest: Mapping[str, Any]
+    """All else of it, by name."""
 
     def open(self) -> TrainingData:
         """What was stored."""
         validation = None if self.validation is None else self.validation.open()
-        return TrainingData(self.train.open(), validation, self.num_classes, self.flip)
+        return TrainingData(self.train.open(), validation, **self.rest)
 
 
 @contextlib.contextmanager
@@ -68,7 +70,9 @@ def stored(data: TrainingData, folder: Path) -> Iterator[StoredData]:
 
     try:
         validation = None if data.validation is None else store(data.validation, "validation")
-        yield StoredData(store(data.train, "train"), validation, data.num_classes, data.flip)
+        names = [field.name for field in dataclasses.fields(data)]
+        rest = {name: getattr(data, name) for name in names if name not in ("train", "validation")}
+        yield StoredData(store(data.train, "train"), validation, rest)
     finally:
         for path in made:
             with contextlib.suppress(OSError):  # Windows removes no file that is mapped

@@ -8,10 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from archsearch.class_measures import CLASS_OBJECTIVES, ERROR
 from archsearch.plan import CONFIRM_SEEDS
 from archsearch.trials import Role, Status, TrialRecord
 
 CONFIDENCE = 0.95
+
+MEASURES = {
+    "val_accuracy": "accuracy",
+    "val_balanced_accuracy": "balanced accuracy",
+    "val_macro_f1": "macro F1",
+}
+"""In which a lift is told, for a person."""
 
 MIN_PAIRS = 3
 """Of trials in two rungs, before their order says anything: of two it is always the same or the opposite."""
@@ -113,6 +121,8 @@ class Lift:
     num_seeds: int
     """Fresh ones, that each network was trained with; 0: not confirmed, only the scores of the search, by
     which the incumbent was chosen."""
+    measure: str = "accuracy"
+    """What the points are of: "accuracy", "balanced accuracy" or "macro F1"."""
 
     @property
     def found(self) -> bool:
@@ -121,50 +131,66 @@ class Lift:
 
     def __str__(self) -> str:
         seeds = f"{self.num_seeds} seeds" if self.num_seeds else "of the split alone; not confirmed"
-        detail = f"{self.points:+.1f} points (95 % interval {self.low:.1f} to {self.high:.1f}, {seeds})"
+        of = "" if self.measure == "accuracy" else f" of {self.measure}"
+        detail = f"{self.points:+.1f} points{of} (95 % interval {self.low:.1f} to {self.high:.1f}, {seeds})"
         return detail if self.found else f"no difference found: {detail}"
 
 
-def lift(records: Sequence[TrialRecord], direction: str, num_images: int) -> Lift | None:
-    """The incumbent's lift over the baseline.
+def lift(
+    records: Sequence[TrialRecord], direction: str, num_images: int, objective: str = "val_accuracy"
+) -> Lift | None:
+    """The incumbent's lift over the baseline, in what is optimised; in accuracy where that is a loss.
 
-    `None` if one of the two is missing, if they are the same, were trained to different fidelities, or do
-    not measure accuracy.
+    `None` if one of the two is missing, if they are the same, were trained to different fidelities, or were
+    not measured so.
 
     Args:
         records: Of the whole search.
         direction: "max" or "min".
         num_images: Of the validation split.
+        objective: Of the search.
     """
+    measure = objective if objective in CLASS_OBJECTIVES else "val_accuracy"
     best, base = incumbent(records, direction), baseline(records)
     if best is None or base is None or best is base:
         return None
     confirmed = confirmations(records)
     if confirmed:
-        return _confirmed_lift(confirmed, best, base, num_images)
-    p, q = best.val_accuracy, base.val_accuracy
-    if p is None or q is None or best.epochs != base.epochs:
+        return _confirmed_lift(confirmed, best, base, num_images, measure)
+    if best.epochs != base.epochs:
         return None
-    half = _normal_quantile(num_comparisons=1) * _binomial_error(p, q, num_images)
-    return _lift(p - q, half, num_images=num_images, num_seeds=0)
+    (p, p_error), (q, q_error) = (_measured([record], measure, num_images) for record in (best, base))
+    if p is None or q is None:
+        return None
+    half = _normal_quantile(num_comparisons=1) * math.hypot(p_error, q_error)
+    return _lift(p - q, half, num_images=num_images, num_seeds=0, measure=measure)
 
 
 def _confirmed_lift(
-    confirmed: Sequence[Confirmation], best: TrialRecord, base: TrialRecord, num_images: int
+    confirmed: Sequence[Confirmation],
+    best: TrialRecord,
+    base: TrialRecord,
+    num_images: int,
+    measure: str,
 ) -> Lift | None:
     """From the confirmations alone: the scores of the search chose, so they are biased upwards.
 
     The deviation between seeds is pooled over all confirmed networks. The interval is widened after
     Bonferroni for the number of networks of which the confirmed mean chose one, and is never narrower than
-    the binomial error of the split, on which all are judged.
+    the sampling error of the split, on which all are judged: of accuracy the binomial one.
     """
-    accuracies = {each.trial.trial_id: [record.val_accuracy for record in each.repeats] for each in confirmed}
+    values = {each.trial.trial_id: [_value(record, measure) for record in each.repeats] for each in confirmed}
     known = {
-        trial_id: [value for value in values if value is not None] for trial_id, values in accuracies.items()
+        trial_id: [value for value in values if value is not None] for trial_id, values in values.items()
     }
-    if known != accuracies or base.trial_id not in known:
+    if known != values or base.trial_id not in known:
         return None
-    p, q = (statistics.fmean(known[record.trial_id]) for record in (best, base))
+    repeats = {each.trial.trial_id: each.repeats for each in confirmed}
+    (p, p_error), (q, q_error) = (
+        _measured(repeats[record.trial_id], measure, num_images) for record in (best, base)
+    )
+    if p is None or q is None:
+        return None
     comparisons = len(known) - 1
     freedom = sum(len(values) - 1 for values in known.values())
     squares = sum(statistics.variance(values) * (len(values) - 1) for values in known.values())
@@ -172,24 +198,43 @@ def _confirmed_lift(
     error = deviation * math.sqrt(sum(1 / len(known[record.trial_id]) for record in (best, base)))
     half = max(
         _t_quantile(comparisons, freedom) * error,
-        _normal_quantile(comparisons) * _binomial_error(p, q, num_images),
+        _normal_quantile(comparisons) * math.hypot(p_error, q_error),
     )
-    return _lift(p - q, half, num_images=num_images, num_seeds=CONFIRM_SEEDS)
+    return _lift(p - q, half, num_images=num_images, num_seeds=CONFIRM_SEEDS, measure=measure)
 
 
-def _lift(difference: float, half: float, *, num_images: int, num_seeds: int) -> Lift:
+def _lift(difference: float, half: float, *, num_images: int, num_seeds: int, measure: str) -> Lift:
     return Lift(
         points=100 * difference,
         low=100 * (difference - half),
         high=100 * (difference + half),
         num_images=num_images,
         num_seeds=num_seeds,
+        measure=MEASURES[measure],
     )
 
 
-def _binomial_error(p: float, q: float, num_images: int) -> float:
-    """Standard error of the difference of two accuracies, taken as independent: a little too large."""
-    return math.sqrt((p * (1 - p) + q * (1 - q)) / num_images)
+def _value(record: TrialRecord, measure: str) -> float | None:
+    """Of the last epoch."""
+    return record.curve[-1].get(measure) if record.curve else None
+
+
+def _measured(records: Sequence[TrialRecord], measure: str, num_images: int) -> tuple[float | None, float]:
+    """The mean of one network's trainings, and its standard error over the drawing of the validation images.
+
+    All are judged on the same images, so that the mean's error is that of one. Two networks are as well: to
+    take their errors as independent is a little too careful.
+    """
+    values = [value for record in records if (value := _value(record, measure)) is not None]
+    if len(values) < len(records):
+        return None, 0.0
+    mean = statistics.fmean(values)
+    if measure == "val_accuracy":
+        return mean, math.sqrt(mean * (1 - mean) / num_images)
+    errors = [error for record in records if (error := _value(record, measure + ERROR)) is not None]
+    if len(errors) < len(records):
+        return None, 0.0
+    return mean, math.sqrt(statistics.fmean(error**2 for error in errors))
 
 
 def _two_sided(num_comparisons: int) -> float:

@@ -26,6 +26,10 @@ class TrainingData:
     num_classes: int
     flip: bool
     """Whether a mirrored image is a valid one."""
+    class_weights: str = "none"
+    """"balanced": all images of a class together weigh as much as those of any other."""
+    class_measures: bool = False
+    """Whether every epoch reports the measures in which every class counts alike."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class TrialTask:
             "epochs": self.epochs,
             "seed": self.seed,
             "num_images": len(self.dataset.train),
+            "class_weights": self.dataset.class_weights,
             "recipe": recipe_of(self.hypermodel, flip=self.dataset.flip).to_dict(),
         }
 

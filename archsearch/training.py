@@ -6,15 +6,17 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 
 from archsearch.batches import steps_per_epoch, training_batches, validation_batches
 from archsearch.checkpoints import Checkpoints, restore
+from archsearch.class_measures import balanced_weights, confusion, validation_measures
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
@@ -153,11 +155,21 @@ class Training:
                 curve=curve,
                 checkpoints=checkpoints,
                 goes_on=partial(self._keeps, steps),
+                measure=self._class_measures if self.task.dataset.class_measures else None,
             )
             self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
             if not watch.stopped:  # all epochs are done, or the hypermodel's own callback wants no more
                 break
         return model
+
+    def _class_measures(self, model: keras.Model) -> Mapping[str, float]:
+        """Of the validation part as a whole, from one more pass over it; means over batches are others."""
+        data = self.task.dataset
+        if data.validation is None:
+            return {}
+        outputs = model.predict(validation_batches(data.validation, num_classes=data.num_classes), verbose=0)
+        predicted = np.asarray(outputs).argmax(axis=1)
+        return validation_measures(confusion(data.validation.y, predicted, data.num_classes))
 
     def _keeps(self, steps: int, curve: Sequence[Epoch]) -> bool:
         """Whether the next epoch has so many steps too."""
@@ -203,6 +215,9 @@ class Training:
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 steps=steps,
+                weights=balanced_weights(data.train.y, data.num_classes)
+                if data.class_weights == "balanced"
+                else None,
             ),
             initial_epoch=initial_epoch,
             epochs=epochs,

@@ -13,7 +13,7 @@ import numpy as np
 from archsearch.checkpoints import Checkpoints, variables_of
 
 Epoch = dict[str, float]
-"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds; see `class_measures` for others."""
 
 OnEpoch = Callable[[int, Epoch], None]
 """Called with the number of the epoch (from 0) and its values; of a training that goes on where an earlier
@@ -44,6 +44,7 @@ class Watch(keras.callbacks.Callback):
         curve: Of the epochs completed by earlier processes; those that follow are added.
         checkpoints: Where the training is saved.
         goes_on: Whether the next epoch is like this one; else Keras's training stops after it.
+        measure: Of what Keras does not report; asked for at the end of every epoch.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Watch(keras.callbacks.Callback):
         curve: list[Epoch],
         checkpoints: Checkpoints | None,
         goes_on: Callable[[Sequence[Epoch]], bool],
+        measure: Callable[[keras.Model], Mapping[str, float]] | None = None,
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -63,6 +65,7 @@ class Watch(keras.callbacks.Callback):
         self.curve = curve
         self.checkpoints = checkpoints
         self.goes_on = goes_on
+        self.measure = measure
         self.stopped = False
         """Whether Keras's training was stopped here, to go on with epochs of another length."""
         self._epoch = 0
@@ -83,7 +86,9 @@ class Watch(keras.callbacks.Callback):
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         _is_alive()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.measure is not None and logs is not None:
+            logs.update(self.measure(self.model))  # seen by the callbacks that follow, too
         values = {name: float(value) for name, value in (logs or {}).items()}
         values["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         values["seconds"] = time.perf_counter() - self._start

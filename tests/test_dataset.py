@@ -1,6 +1,7 @@
 """What `load`, `facts`, `subset` and `image_statistics` promise, whatever the data come from."""
 
 import dataclasses
+import os
 import pickle
 import subprocess
 import sys
@@ -232,6 +233,102 @@ def test_identical_images_on_both_sides_of_the_split_are_counted():
     x[:] = x[0]
     notes = load(((x, y), None), seed=0, flip="no").notes
     assert notes[0].startswith("4 of 4 validation images are also in the training part")
+
+
+def coloured(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+
+
+def test_identical_files_across_the_parts_of_a_folder_are_named(tmp_path):
+    for number in range(3):
+        coloured(tmp_path / "train" / "a" / f"{number}.png", (number, 0, 0))
+        coloured(tmp_path / "train" / "b" / f"{number}.png", (number, 9, 9))
+    coloured(tmp_path / "val" / "a" / "same.bmp", (2, 0, 0))  # of another kind, with the same pixels
+    coloured(tmp_path / "val" / "b" / "wrong.png", (1, 0, 0))
+    coloured(tmp_path / "val" / "b" / "new.png", (77, 0, 0))
+    coloured(tmp_path / "test" / "a" / "old.png", (0, 9, 9))
+    coloured(tmp_path / "test" / "a" / "seen.png", (77, 0, 0))
+    coloured(tmp_path / "test" / "b" / "unseen.png", (5, 5, 5))
+    splits = load(tmp_path, seed=0, flip="no", cache=tmp_path / ".cache")
+    assert splits.notes == (
+        "2 of 3 validation images are also in the training part, pixel for pixel, 1 of them under another "
+        "class: val/a/same.bmp = train/a/2.png, val/b/wrong.png = train/a/1.png.",
+    )
+    with pytest.warns(UserWarning, match="also among those that the search had") as caught:
+        assert len(splits.read_test()) == 3
+    assert [str(each.message) for each in caught] == [
+        "1 of 3 test images are also among those that the search had, pixel for pixel, 1 of them under "
+        "another class: test/a/old.png = train/b/0.png.",
+        "1 of 3 test images are also among those that the search had, pixel for pixel, 1 of them under "
+        "another class: test/a/seen.png = val/b/new.png.",
+    ]
+
+
+def test_identical_files_that_the_split_parts_are_named(tmp_path):
+    """Ten copies of one image: nine train, one validates."""
+    for number in range(12):
+        coloured(tmp_path / "train" / "a" / f"{number:02}.png", (1, 1, 1))
+        coloured(tmp_path / "train" / "b" / f"{number:02}.png", (number, 9, 9))
+    coloured(tmp_path / "test" / "a" / "0.png", (200, 0, 0))
+    splits = load(tmp_path, seed=0, flip="no", cache=tmp_path / ".cache")
+    (note,) = splits.notes
+    assert note.startswith(
+        "1 of 2 validation images are also in the training part, pixel for pixel: train/a/"
+    )
+    one, _, other = note.removesuffix(".").rpartition(": ")[2].partition(" = ")
+    assert one != other
+    assert {Path(one).parent, Path(other).parent} == {Path("train/a")}
+
+
+RESIDENT = """
+import sys
+from pathlib import Path
+import archsearch.readers.source as source
+from archsearch.batches import _Epochs
+from archsearch.dataset import image_statistics, load, subset
+from archsearch.readers import image_folder  # with PIL, before anything is measured
+from space.recipe import MODERN
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+source.KEPT = int(sys.argv[2])
+root, before = Path(sys.argv[1]), peak()
+splits = load(root, seed=0, flip="no", image_size=(128, 128), cache=root / ".cache")
+image_statistics(splits.train)
+part = subset(splits.train, len(splits.train) - 10, seed=0, cache=root / ".cache")
+epochs = _Epochs(part, MODERN, batch_size=16, seed=0, steps=len(part) // 16)
+for step in range(2 * (len(part) // 16)):
+    epochs.batch(step)
+splits.read_test()
+print(peak() - before, sum(file.stat().st_size for file in (root / ".cache").iterdir()) / 2**20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_folder_larger_than_memory_takes_little_of_it(tmp_path):
+    """In small: some 100 MB of pixels, decoded, hashed, split, counted and gone over twice.
+
+    The program gives back maps above 256 MB; here above 1 MB.
+    """
+    image_folder(tmp_path / "train", [900, 900], side=16)
+    image_folder(tmp_path / "test", [30, 30], side=16)
+    grown, cached = {}, {}
+    for kept in (2**20, 2**40):
+        output = subprocess.run(
+            [sys.executable, "-c", RESIDENT, str(tmp_path), str(kept)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        )
+        grown[kept], cached[kept] = map(float, output.stdout.split())
+    # 1860 images decoded, 1800 of them split, 1610 of these once more: 5270 of 48 KB, 247 MB.
+    assert cached[2**20] > 240
+    assert grown[2**20] < 60
+    assert grown[2**40] > 150  # the same without giving back, so that the measure measures
 
 
 def test_identical_images_are_counted_once_for_each_of_the_first():

@@ -102,3 +102,43 @@ def test_a_hyperparameter_whose_condition_is_not_met_is_not_drawn() -> None:
     drawn = [found.of(one, slot=slot, attempt=0) for slot in range(8)]
     assert all(("width" in values) == (values["deep"] == 1) for values in drawn if values)
     assert sum(values == {"deep": 0} for values in drawn) == 1
+
+
+def test_the_first_slots_begin_with_networks_given_and_no_other_repeats_them() -> None:
+    one = bracket(4)
+    space = (Choice("a", (0, 1, 2, 3, 4)),)
+    drawing = draws(*space, brackets=[one])
+    drawing.begin_with = [{"a": 3}, {"a": 1}]
+    values = [drawing.of(one, slot=slot, attempt=0) for slot in range(4)]
+    assert values[:2] == [{"a": 3}, {"a": 1}]
+    assert sorted(each["a"] for each in values[2:] if each) != [1, 3]
+    assert len({each["a"] for each in values if each}) == 4
+
+
+def test_a_slot_whose_given_network_failed_is_drawn() -> None:
+    one = bracket(1)
+    drawing = draws(Choice("a", (0, 1)), brackets=[one])
+    drawing.begin_with = [{"a": 1}]
+    assert drawing.of(one, slot=0, attempt=1) == {"a": 0}
+
+
+def test_the_slots_after_the_given_ones_draw_what_they_would_have_drawn() -> None:
+    one = bracket(6)
+    space = (Choice("a", tuple(range(1000))),)
+    plain, begun = draws(*space, brackets=[one]), draws(*space, brackets=[one])
+    begun.begin_with = [{"a": 1000}]
+    assert [plain.of(one, slot=slot, attempt=0) for slot in range(1, 6)] == [
+        begun.of(one, slot=slot, attempt=0) for slot in range(1, 6)
+    ]
+
+
+def test_the_baseline_has_the_values_given_and_what_their_conditions_ask_for() -> None:
+    space = (
+        Choice("kind", (0, 1)),
+        Choice("depth", (5, 6), (Is("kind", 0),)),
+        Choice("width", (7, 8), (Is("kind", 1),)),
+    )
+    one = bracket(1)
+    assert draws(*space, brackets=[one], baseline={}).baseline_values == {"kind": 0, "depth": 5}
+    given = {"kind": 1, "width": 9}
+    assert draws(*space, brackets=[one], baseline=given).baseline_values == {"kind": 1, "width": 9}

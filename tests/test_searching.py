@@ -654,3 +654,116 @@ def test_settings_hold_all_that_is_needed_to_do_it_again(undisturbed: Path) -> N
     assert {"settings", "plan", "hypermodel", "recipe", "dataset", "versions", "machine"} <= stored.keys()
     assert stored["settings"]["max_epochs"] == 3
     assert stored["dataset"]["num_train"] == 36
+
+
+# Another baseline, networks of earlier runs, a space by its name
+
+
+def test_trial_0_is_the_network_given_and_goes_on_without_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    write_json(file, {"hyperparameters": {"x": 0.25, "kind": "dense"}})
+    run = search(tmp_path / "run", Stub(), **SMALL, baseline=str(file))
+    assert run.baseline is not None
+    assert run.baseline.hyperparameters == {"x": 0.25, "kind": "dense"}
+    file.unlink()
+    longer = search(tmp_path / "run", Stub(), iterations=2, baseline=str(file))
+    assert len(longer.trials) == 6 + len(run.trials)
+    assert [each.trial_id for each in longer.trials].count("baseline") == 1
+    with pytest.raises(UserError, match=r"baseline: stored .*mine\.json, given documented"):
+        search(tmp_path / "run", Stub(), baseline="documented")
+
+
+def test_a_baseline_of_the_built_in_space_is_narrowed_like_the_documented_one(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    write_json(file, {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "hidden_units": 128})
+    run = search(tmp_path / "run", Stub(), **SMALL, hypermodel=None, baseline=str(file), max_macs=300_000)
+    assert run.baseline is not None
+    values, network = run.baseline.hyperparameters, run.baseline.architecture
+    assert values["num_blocks"] == 2
+    assert "block_2/convs" not in values
+    assert values["width"] < 1
+    assert network is not None
+    assert network["convs"] == [1, 1]
+    assert run.baseline.macs is not None
+    assert run.baseline.macs <= 300_000
+    from archsearch.reporting.summary import summary
+
+    said = f"the network of mine.json at width {values['width']:.2f}"
+    assert any(said in line for line in summary(run))
+
+
+def test_a_misspelled_value_of_the_baseline_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    write_json(file, {"y": 0.25})
+    with pytest.raises(UserError, match="values that the space has not: y; it has x, kind, depth"):
+        search(tmp_path / "run", **SMALL, baseline=str(file))
+    assert not (tmp_path / "run" / "settings.json").exists()
+
+
+def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_path: Path) -> None:
+    """Three slots in the first rung, two of them at most; the best that is not the baseline comes first."""
+    earlier = [each for each in log(undisturbed) if each.role is Role.SEARCH and each.score is not None]
+    highest = max(each.epochs for each in earlier)
+    best = max((each for each in earlier if each.epochs == highest), key=lambda each: each.score or 0.0)
+    stub = Stub()
+    heard = Listener()
+    run = search(tmp_path / "run", stub, **SMALL, seed=5, from_runs=(str(undisturbed),), callbacks=(heard,))
+    trials = {each.trial_id: each for each in run.trials}
+    assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
+    assert settings(tmp_path / "run")["begin_with"][0] == best.hyperparameters
+    assert "The search begins with 2 networks of earlier runs." in heard.notes
+    plain = search(tmp_path / "plain", Stub(), **SMALL, seed=5)
+    others = {each.trial_id: each for each in plain.trials}
+    assert others["b1-r0-s0"].hyperparameters != best.hyperparameters
+    assert others["b1-r0-s2"].hyperparameters == trials["b1-r0-s2"].hyperparameters
+
+
+def test_what_it_begins_with_is_kept_when_it_is_interrupted(undisturbed: Path, tmp_path: Path) -> None:
+    import shutil
+
+    earlier = tmp_path / "earlier"
+    shutil.copytree(undisturbed, earlier)
+    given = {**SMALL, "from_runs": ("earlier",)}
+    whole = search(tmp_path / "whole", Stub(), **given)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "parts", Stub(interrupted_at=1), **given)
+    shutil.rmtree(earlier)
+    search(tmp_path / "parts", Stub())
+    assert log(tmp_path / "parts") == log(whole.folder.path)
+
+
+class Listener(SearchCallback):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def on_search_begin(self, beginning: Beginning) -> None:
+        self.notes = list(beginning.notes)
+
+
+def test_a_space_by_its_name_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "found_by_name.py").write_text(
+        "import keras_tuner\n\nclass Mine(keras_tuner.HyperModel):\n    def build(self, hp):\n"
+        "        hp.Float('x', 0.0, 1.0, default=0.5)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    options: dict[str, Any] = {"hypermodel": None, "space": "found_by_name:Mine"}
+    run = search(tmp_path / "run", Stub(), **SMALL, **options)
+    assert run.stored["hypermodel"] == "found_by_name:Mine"
+    assert run.baseline is not None
+    assert run.baseline.hyperparameters == {"x": 0.5}
+    assert len(search(tmp_path / "run", Stub(), hypermodel=None, iterations=2).trials) == 13
+    with pytest.raises(UserError, match="space: stored found_by_name:Mine, given other:One"):
+        search(tmp_path / "run", Stub(), hypermodel=None, space="other:One")
+    with pytest.raises(UserError, match="`hypermodel` and `space` exclude each other"):
+        search(tmp_path / "other", Stub(), **SMALL, space="found_by_name:Mine")
+
+
+def test_a_plan_of_a_space_of_ones_own_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--plan cannot tell what networks of --space cost"):
+        planned(images(), folder=RunFolder(tmp_path / "run"), overwrite=False, given={"space": "a:B"})
+
+
+def test_a_saved_model_is_no_baseline_of_a_space_of_ones_own(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--baseline takes a \.keras file with the built-in space only"):
+        search(tmp_path / "run", **SMALL, hypermodel=None, space="a:B", baseline="m.keras")

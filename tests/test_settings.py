@@ -84,7 +84,10 @@ def test_refuses_what_is_no_count(text: str) -> None:
     [
         ({"flip": "sometimes"}, "--flip must be one of auto, yes, no; got 'sometimes'"),
         ({"recipe": "old"}, "--recipe must be one of .*documented.*; got 'old'"),
-        ({"objective": "accuracy"}, "the objective must be one of val_accuracy, val_loss; got 'accuracy'"),
+        (
+            {"objective": "accuracy"},
+            "--objective must be one of val_accuracy, .*val_macro_f1; got 'accuracy'",
+        ),
         ({"seed": -1}, "--seed must be a whole number, at least 0; got -1"),
         ({"confirm": -1}, "--confirm must be a whole number, at least 0; got -1"),
         ({"confirm": 1.5}, "--confirm must be a whole number, at least 0; got 1.5"),
@@ -219,6 +222,9 @@ def test_another_place_of_the_images_is_let_through() -> None:
         ({"max_macs": 10**6}, "max macs: stored 2000000, given 1000000"),
         ({"max_params": 10**6}, "max params: stored None, given 1000000"),
         ({"objective": "val_loss"}, "objective: stored val_accuracy, given val_loss"),
+        ({"objective": "val_macro_f1"}, "objective: stored val_accuracy, given val_macro_f1"),
+        ({"class_weights": "balanced"}, "class weights: stored none, given balanced"),
+        ({"image_size": "32x32"}, "image size: stored None, given 32x32"),
         ({"images_per_epoch": 100}, "images per epoch: stored 1500, given 100"),
         ({"recipe": "documented"}, "recipe: stored modern, given documented"),
     ],
@@ -257,3 +263,38 @@ def test_only_what_is_given_counts() -> None:
 def test_refuses_a_setting_that_is_none() -> None:
     with pytest.raises(UserError, match=r"There is no setting epochs, max_epoch; there are .*max_epochs"):
         given_settings(data=None, max_time=None, settings={"max_epoch": 9, "epochs": 9, "seed": 0})
+
+
+@pytest.mark.parametrize("size", ["16x24", "016X24", "16×24", (16, 24), [16, 24]])
+def test_a_size_is_stored_in_one_way(size: Any) -> None:
+    assert given_settings(data=None, max_time=None, settings={"image_size": size}) == {"image_size": "16x24"}
+    assert SearchSettings(image_size="16x24").size == (16, 24)
+    assert SearchSettings().size is None
+
+
+@pytest.mark.parametrize("size", ["16", "16x", "x16", "16x16x3", "-8x16", "8.5x9", "", "1e2x32", " 16x16"])
+def test_what_is_no_size_is_refused(size: str) -> None:
+    with pytest.raises(UserError, match="written HEIGHTxWIDTH, like 32x48; got"):
+        SearchSettings(image_size=size)
+
+
+@pytest.mark.parametrize("size", ["7x16", "16x7", "0x0"])
+def test_a_size_below_that_of_the_space_is_refused(size: str) -> None:
+    with pytest.raises(UserError, match="at least 8 pixels a side"):
+        SearchSettings(image_size=size)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "objective",
+            "--objective must be one of val_accuracy, val_loss, val_balanced_accuracy, val_macro_f1",
+        ),
+        ("class_weights", "--class-weights must be one of none, balanced"),
+    ],
+)
+def test_other_words_are_refused(name: str, sentence: str) -> None:
+    settings: dict[str, Any] = {name: "balance"}
+    with pytest.raises(UserError, match=f"{sentence}; got 'balance'"):
+        SearchSettings(**settings)

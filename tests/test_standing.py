@@ -325,6 +325,58 @@ def test_the_lift_of_a_loss_is_of_the_network_with_the_best_confirmed_loss() -> 
     assert found.points == pytest.approx(5)
 
 
+# Of measures in which every class counts alike.
+
+
+def counted(value: float, error: float, **others: float) -> dict[str, Any]:
+    """A curve whose balanced accuracy and its error are these."""
+    measures = {"val_balanced_accuracy": value, "val_balanced_accuracy_error": error, "val_accuracy": 0.9}
+    return {"curve": (measures | others,)}
+
+
+def test_the_lift_of_balanced_accuracy_has_the_error_that_its_epochs_reported() -> None:
+    """0.03 and 0.04 make 0.05; 1.959964 times that is 9.8 points."""
+    records = [baseline_record(0.6, **counted(0.6, 0.03)), record("a", 0.8, 9, **counted(0.8, 0.04))]
+    found = lift(records, "max", 100, "val_balanced_accuracy")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((20 - 9.79982, 20 + 9.79982), abs=1e-4)
+    assert str(found) == (
+        "+20.0 points of balanced accuracy (95 % interval 10.2 to 29.8, of the split alone; not confirmed)"
+    )
+
+
+def test_the_lift_of_macro_f1_is_told_as_such() -> None:
+    def f1(value: float) -> dict[str, Any]:
+        return {"curve": ({"val_macro_f1": value, "val_macro_f1_error": 0.01, "val_accuracy": 0.5},)}
+
+    found = lift([baseline_record(0.6, **f1(0.6)), record("a", 0.7, 9, **f1(0.7))], "max", 9, "val_macro_f1")
+    assert found is not None
+    assert found.points == pytest.approx(10)
+    assert "points of macro F1" in str(found)
+
+
+def test_confirmed_networks_that_agree_leave_the_error_that_their_epochs_reported() -> None:
+    """Mean squares of 0.03 and 0.05, and of 0.01 and 0.02: sqrt(0.0017 + 0.00025) = 0.0441588."""
+    pairs = {"baseline": (0.6, 0.03, 0.05), "a": (0.8, 0.01, 0.02)}
+    confirmed = [
+        record(
+            f"{of}-c{n}", value, 9, role=Role.CONFIRM, parent_trial_id=of, **NOWHERE, **counted(value, error)
+        )
+        for of, (value, *errors) in pairs.items()
+        for n, error in enumerate(errors, start=1)
+    ]
+    found = lift(SEARCHED + confirmed, "max", 10_000, "val_balanced_accuracy")
+    assert found is not None
+    half = 100 * 1.959964 * 0.0441588
+    assert (found.low, found.high) == pytest.approx((20 - half, 20 + half), abs=1e-3)
+
+
+def test_without_its_error_a_measure_has_no_lift() -> None:
+    bare = {"curve": ({"val_balanced_accuracy": 0.7},)}
+    records = [baseline_record(0.6, **counted(0.6, 0.1)), record("a", 0.7, 9, **bare)]
+    assert lift(records, "max", 100, "val_balanced_accuracy") is None
+
+
 # Rank correlations.
 
 

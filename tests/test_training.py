@@ -563,3 +563,123 @@ def test_networks_compute_in_the_precision_that_was_set(precision: str) -> None:
             model = training.run()
             computed = {layer.compute_dtype for layer in model.layers if "conv" in layer.name}
             assert computed == {precision.removeprefix("mixed_")}
+
+
+# Classes that weigh alike
+
+
+def unequal(num_images: int, *, seed: int = 0) -> Images:
+    """A quarter of the images is of the second class."""
+    one = images(2 * num_images, seed=seed)
+    chosen = [
+        *np.flatnonzero(one.y == 0)[: 3 * num_images // 4],
+        *np.flatnonzero(one.y == 1)[: num_images // 4],
+    ]
+    return Images(one.x[chosen], one.y[chosen])
+
+
+def data(**changes: Any) -> Any:
+    from archsearch.training import TrainingData
+
+    return TrainingData(unequal(32), unequal(16, seed=1), 2, **{"flip": True, **changes})
+
+
+@pytest.mark.parametrize("hypermodel", [perceptron, vgg])
+def test_the_measures_of_an_epoch_are_those_of_all_predictions_at_once(
+    tensorflow: Any, hypermodel: Any
+) -> None:
+    """From the network's own predictions after the last epoch; the accuracy that Keras reports agrees."""
+    from sklearn.metrics import balanced_accuracy_score, f1_score
+
+    from archsearch.training import Training
+
+    curve: list[Any] = []
+    values = TINY if hypermodel is vgg else {"rate": 0.05}
+    given = task(hypermodel=hypermodel(), values=values, dataset=data(class_measures=True))
+    model = Training(given, lambda _, epoch: curve.append(epoch)).run()
+    true = given.dataset.validation.y
+    predicted = model.predict(given.dataset.validation.x, verbose=0).argmax(axis=1)
+    last = curve[-1]
+    assert last["val_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, predicted))
+    assert last["val_macro_f1"] == pytest.approx(f1_score(true, predicted, average="macro", zero_division=0))
+    assert last["val_accuracy"] == pytest.approx((true == predicted).mean())
+    assert {*last} >= {"val_balanced_accuracy_error", "val_macro_f1_error", "val_loss", "seconds"}
+    assert len(curve) == 2
+
+
+def test_they_are_left_out_where_nobody_asks_or_nothing_validates(tensorflow: Any) -> None:
+    assert "val_macro_f1" not in run(dataset=data()).curve[-1]
+    without = dataclasses.replace(data(class_measures=True), validation=None)
+    assert "val_macro_f1" not in run(dataset=without).curve[-1]
+
+
+def test_they_change_nothing_of_the_training(tensorflow: Any) -> None:
+    """The further pass over the validation part draws nothing and moves no statistics."""
+    plain = run_vgg(dataset=data())
+    measured = run_vgg(dataset=data(class_measures=True))
+    names = plain.curve[0].keys() - {"seconds"}
+    assert [{name: epoch[name] for name in names} for epoch in plain.curve] == [
+        {name: epoch[name] for name in names} for epoch in measured.curve
+    ]
+
+
+def test_a_callback_of_the_hypermodel_may_follow_them(tensorflow: Any) -> None:
+    import keras
+
+    seen: list[float] = []
+
+    def fit(hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+        keep = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: seen.append(logs["val_macro_f1"])
+        )
+        return model.fit(*args, callbacks=[*callbacks, keep], **kwargs)
+
+    hypermodel = perceptron()
+    hypermodel.fit = fit
+    result = run(hypermodel=hypermodel, dataset=data(class_measures=True))
+    assert seen == [epoch["val_macro_f1"] for epoch in result.curve]
+
+
+def test_balanced_weights_move_the_loss_and_not_what_is_reported_of_the_validation(tensorflow: Any) -> None:
+    """With a rate of next to nothing both train, and validate, the same network."""
+    epochs = {
+        kind: run(values={"rate": 1e-12}, dataset=data(class_weights=kind), epochs=1).curve[0]
+        for kind in ("none", "balanced")
+    }
+    plain, balanced = epochs["none"], epochs["balanced"]
+    assert plain["val_loss"] == pytest.approx(balanced["val_loss"], rel=1e-5)
+    assert (plain["accuracy"], plain["val_accuracy"]) == (balanced["accuracy"], balanced["val_accuracy"])
+    assert plain["loss"] != pytest.approx(balanced["loss"], rel=1e-3)
+
+
+def test_with_balanced_weights_a_rare_class_is_no_longer_passed_over(tensorflow: Any) -> None:
+    """Where images cannot be told apart, counting says the large class, and balanced weights say neither."""
+    import keras
+    import keras_tuner
+
+    class Constant(keras_tuner.HyperModel):
+        """One probability for all images, learned."""
+
+        recipe = RECIPE
+
+        def build(self, hp: Any) -> Any:
+            pixels = keras.Input((8, 8, 1))
+            zeros = keras.layers.Rescaling(0.0)(keras.layers.Flatten()(pixels))
+            model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(zeros))
+            model.compile(optimizer=keras.optimizers.SGD(0.5), loss="categorical_crossentropy")
+            return model
+
+    shares = {}
+    for kind in ("none", "balanced"):
+        from archsearch.training import Training
+
+        given = task(hypermodel=Constant(), values={}, dataset=data(class_weights=kind), epochs=60)
+        model = Training(given, lambda _, epoch: None).run()
+        shares[kind] = float(model.predict(given.dataset.validation.x[:1], verbose=0)[0, 1])
+    # The minimum of cross-entropy is the share of the class: by images a quarter, by weight a half.
+    assert shares["none"] == pytest.approx(0.25, abs=0.1)
+    assert shares["balanced"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_saved_state_of_other_weights_is_not_taken(tensorflow: Any) -> None:
+    assert task(dataset=data()).identity != task(dataset=data(class_weights="balanced")).identity

@@ -1,4 +1,9 @@
-"""A folder with one sub-folder of images per class: decoded once, then read from a memory map."""
+"""A folder with one sub-folder of images per class: decoded once, then read from a memory map.
+
+Each file is read once, for its content and its pixels together. In the cache, `images-KEY.npy` holds the
+pixels, KEY made from the contents; `folder-KEY.json`, KEY made from names and stamps of the files, says which
+of them holds this folder. It is written last: where it is, the images are complete.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import hashlib
 import statistics
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,41 +20,59 @@ from numpy.typing import NDArray
 
 from archsearch.errors import UserError
 from archsearch.readers.checks import num_classes_of
-from archsearch.readers.folder_listing import FolderListing, Listing, list_folder
+from archsearch.readers.folder_listing import FolderListing, Listing, list_folder, printable, some_names
 from archsearch.readers.memory_map import copy_rows, read_array, temporary_folder, write_array
-from archsearch.readers.pictures import decode, map_quietly, upright_size
-from archsearch.readers.source import Facts, Images, Source, class_counts
+from archsearch.readers.pictures import OnImages, decode, map_quietly, upright_size, why_broken
+from archsearch.readers.source import Facts, Images, Source, class_counts, release
 from archsearch.run_folder import read_json, write_json
+from archsearch.typed import from_plain
 
 LARGEST_DEFAULT = 64
 """Pixels a side, where no image size is asked for."""
 BROKEN_ALLOWED = 0.01
 """The share of unreadable images that is left out with a note instead of refused."""
-DECODING = 1
-"""Part of the name of a decoded file; to be raised when the same images come out differently."""
+DECODING = 2
+"""Part of the names in the cache; to be raised when the same images come out differently."""
+
+Size = tuple[int, int]
+"""Height and width."""
 
 
-def read_folder(root: Path, *, image_size: tuple[int, int] | None, cache: Path | None) -> Source:
+@dataclass(frozen=True)
+class Decoded:
+    """What became of the files of one part."""
+
+    images: str
+    """Name of the array, in the cache."""
+    height: int
+    width: int
+    broken: dict[str, str]
+    """By its position, why a file could not be decoded."""
+
+
+def read_folder(
+    root: Path, *, image_size: Size | None, cache: Path | None, on_images: OnImages | None = None
+) -> Source:
     folder = list_folder(root)
-    size = image_size or median_size(folder.train.files)
-    train, broken = _read_part(folder, folder.train, size=size, cache=cache)
+    place = cache or temporary_folder()
+    train, size, broken = _read_part(folder, folder.train, image_size, place, on_images)
     num_classes_of(train.y, folder.class_names, f"The training part of {root}")
     validation = None
     if folder.validation.files:
-        validation, more_broken = _read_part(folder, folder.validation, size=size, cache=cache)
+        validation, _, more_broken = _read_part(folder, folder.validation, size, place, on_images)
         broken += more_broken
     return Source(
         train=train,
         validation=validation,
         class_names=folder.class_names,
-        read_test=partial(_read_test, folder, size, cache),
+        read_test=partial(_read_test, folder, size, place, on_images),
         has_test=bool(folder.test.files),
         flip_default=None,
         notes=(*folder.notes, *_broken_note(broken)),
     )
 
 
-def folder_facts(root: Path, image_size: tuple[int, int] | None) -> Facts:
+def folder_facts(root: Path, image_size: Size | None) -> Facts:
     """From names and headers; broken images are counted in."""
     folder = list_folder(root)
     size = image_size or median_size(folder.train.files)
@@ -59,8 +83,8 @@ def folder_facts(root: Path, image_size: tuple[int, int] | None) -> Facts:
     )
 
 
-def median_size(files: Sequence[Path]) -> tuple[int, int]:
-    """The median height and the median width, each at most 64."""
+def median_size(files: Sequence[Path]) -> Size:
+    """The median height and the median width, each at most 64; only the headers are read."""
     sizes = [size for size in map_quietly(upright_size, files) if size]
     if not sizes:
         raise UserError(f"None of the {len(files)} images can be read, {files[0]} for one.")
@@ -68,87 +92,122 @@ def median_size(files: Sequence[Path]) -> tuple[int, int]:
     return height, width
 
 
-def _read_test(folder: FolderListing, size: tuple[int, int], cache: Path | None) -> Images:
+def _read_test(folder: FolderListing, size: Size, cache: Path, on_images: OnImages | None) -> Images:
     if not folder.test.files:
         raise UserError(f"{folder.root} has no test part, and no class has images to spare for one.")
-    images, broken = _read_part(folder, folder.test, size=size, cache=cache)
+    images, _, broken = _read_part(folder, folder.test, size, cache, on_images)
     for note in _broken_note(broken):
         warnings.warn(f"Test part of {folder.root}: {note}", stacklevel=2)
     return images
 
 
 def _read_part(
-    folder: FolderListing, listing: Listing, *, size: tuple[int, int], cache: Path | None
-) -> tuple[Images, tuple[str, ...]]:
-    """The images of one part as a memory map, and the names of the broken ones, which are left out."""
-    target = (cache or temporary_folder()) / f"images-{_key(folder.root, listing, size)}.npy"
-    decoded = target.with_suffix(".json")  # written last: where it is, the images are complete
-    if not (decoded.exists() and target.exists()):
-        write_json(decoded, {"broken": _decode_all(listing, size, target)})
-    broken = _broken_positions(decoded)
-    labels = np.delete(np.array(listing.labels, np.int64), broken)
-    names = tuple(listing.files[position].relative_to(folder.root).as_posix() for position in broken)
-    return Images(read_array(target)[: len(labels)], labels), names
+    folder: FolderListing, listing: Listing, size: Size | None, cache: Path, on_images: OnImages | None
+) -> tuple[Images, Size, tuple[str, ...]]:
+    """The images of one part as a memory map, their size, and the broken ones, which are left out."""
+    names = tuple(printable(file.relative_to(folder.root).as_posix()) for file in listing.files)
+    note = cache / f"folder-{_key_of_files(folder.root, listing, size)}.json"
+    decoded = _found(note, cache, len(names))
+    if decoded is None:
+        decoded = _decode_all(listing, size or median_size(listing.files), cache, names, on_images)
+        write_json(note, asdict(decoded))
+    positions = sorted(int(position) for position in decoded.broken)
+    labels = np.delete(np.array(listing.labels, np.int64), positions)
+    left_out = {*positions}
+    images = Images(
+        read_array(cache / decoded.images)[: len(labels)],
+        labels,
+        tuple(name for position, name in enumerate(names) if position not in left_out),
+    )
+    broken = tuple(f"{names[position]} ({decoded.broken[str(position)]})" for position in positions)
+    return images, (decoded.height, decoded.width), broken
 
 
-def _broken_positions(decoded: Path) -> list[int]:
+def _found(note: Path, cache: Path, count: int) -> Decoded | None:
+    """What an earlier load made of the same files; `None` if it is not there as a whole."""
+    if not note.exists():
+        return None
     remedy = "Remove it: the images are decoded anew then."
-    stored = read_json(decoded, remedy=remedy).get("broken")
-    if not isinstance(stored, list) or not all(isinstance(position, int) for position in stored):
-        raise UserError(f"{decoded} is not one of our files. {remedy}")
-    return stored
+    stored = read_json(note, remedy=remedy)
+    try:
+        decoded = from_plain(Decoded, stored)
+        positions = {int(position) for position in decoded.broken}
+        if not positions <= {*range(count)} or Path(decoded.images).name != decoded.images:
+            raise TypeError("of other files")
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{note} is not one of our files ({error}). {remedy}") from error
+    array = cache / decoded.images
+    if not array.exists() or read_array(array).shape != (count, decoded.height, decoded.width, 3):
+        return None
+    return decoded
 
 
-def _key(root: Path, listing: Listing, size: tuple[int, int]) -> str:
-    """The same for the same names, sizes and times of files, wherever the folder lies."""
+def _key_of_files(root: Path, listing: Listing, size: Size | None) -> str:
+    """The same for the same names and stamps of files, wherever the folder lies."""
     digest = hashlib.blake2b(f"{DECODING} {size}".encode(), digest_size=16)
-    for file, label in zip(listing.files, listing.labels, strict=True):
-        status = file.stat()
-        line = f"{file.relative_to(root).as_posix()}\0{label}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        digest.update(line.encode(errors="surrogateescape"))
+    for file, label, stamp in zip(listing.files, listing.labels, listing.stamps, strict=True):
+        name = file.relative_to(root).as_posix()
+        digest.update(f"{name}\0{label}\0{tuple(stamp)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _decode_all(listing: Listing, size: tuple[int, int], target: Path) -> list[int]:
-    """Writes the images that can be read, one after the other; the positions of those that cannot.
+def _decode_all(
+    listing: Listing, size: Size, cache: Path, names: Sequence[str], on_images: OnImages | None
+) -> Decoded:
+    """Writes the images that can be read, one after the other.
 
     As many images as are broken are left over at the end of the file.
     """
-    count = len(listing.files)
+    count = len(names)
 
-    def fill(x: NDArray[np.uint8]) -> list[int]:
-        good = map_quietly(partial(_decode_into, x, listing.files), range(count))
-        broken = [position for position in range(count) if not good[position]]
-        _check_broken(broken, listing.files)
+    def array_of(filled: tuple[str, dict[str, str]]) -> Path:
+        return cache / f"images-{filled[0]}.npy"
+
+    def fill(x: NDArray[np.uint8]) -> tuple[str, dict[str, str]]:
+        def told(done: int, total: int) -> None:
+            release(x)
+            if on_images is not None:
+                on_images(done, total)
+
+        each = map_quietly(partial(_decode_into, x, listing.files), range(count), told)
+        broken = {position: why for position, (_, why) in enumerate(each) if why is not None}
+        _check_broken([f"{names[position]} ({why})" for position, why in broken.items()], count)
         if broken:
-            kept = np.flatnonzero(good)
+            kept = np.array([position for position in range(count) if position not in broken], np.intp)
             copy_rows(x, kept, x[: len(kept)])
-        return broken
+        key = hashlib.blake2b(f"{DECODING} {size}".encode(), digest_size=16)
+        for content, _ in each:
+            key.update(content)
+        return key.hexdigest(), {str(position): why for position, why in broken.items()}
 
-    return write_array(target, (count, *size, 3), fill)
+    filled = write_array(cache / "images.npy", (count, *size, 3), fill, array_of)
+    return Decoded(array_of(filled).name, *size, filled[1])
 
 
-def _decode_into(x: NDArray[np.uint8], files: Sequence[Path], position: int) -> bool:
+def _decode_into(x: NDArray[np.uint8], files: Sequence[Path], position: int) -> tuple[bytes, str | None]:
+    """Digest of the file's content; why it is broken, if it is."""
+    content = b""
     try:
-        x[position] = decode(files[position], x.shape[1], x.shape[2])
-    except Exception:  # PIL's decoders raise almost anything on damaged bytes
-        return False
-    return True
+        content = files[position].read_bytes()
+        x[position] = decode(content, x.shape[1], x.shape[2])
+    except Exception as error:  # PIL's decoders raise almost anything on damaged bytes
+        return _digest(content), why_broken(error)
+    return _digest(content), None
 
 
-def _check_broken(broken: Sequence[int], files: Sequence[Path]) -> None:
-    if len(broken) > BROKEN_ALLOWED * len(files):
-        names = _some_names([str(files[position]) for position in broken])
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _check_broken(broken: Sequence[str], count: int) -> None:
+    if len(broken) > BROKEN_ALLOWED * count:
         raise UserError(
-            f"{len(broken)} of {len(files)} images cannot be read, more than one in a hundred: {names}."
+            f"{len(broken)} of {count} images cannot be read, more than one in a hundred: "
+            f"{some_names(broken)}."
         )
 
 
 def _broken_note(names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    return (f"Images that cannot be read are left out ({len(names)}): {_some_names(names)}.",)
-
-
-def _some_names(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (f"Images that cannot be read are left out ({len(names)}): {some_names(names)}.",)

@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError, writing
-from archsearch.readers.source import chunks
+from archsearch.readers.source import chunks, release
 
 _T = TypeVar("_T")
 
@@ -32,8 +32,19 @@ def temporary_folder() -> Path:
     return folder
 
 
-def write_array(target: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], _T]) -> _T:
+def write_array(
+    target: Path,
+    shape: tuple[int, ...],
+    fill: Callable[[NDArray[np.uint8]], _T],
+    named: Callable[[_T], Path] | None = None,
+) -> _T:
     """A `.npy` file that is there whole or not at all; what `fill`, given the array to fill, returned.
+
+    Args:
+        target: The file.
+        shape: Of the array.
+        fill: Fills it.
+        named: Another name for the file, in the same folder, from what `fill` returned.
 
     Raises:
         UserError: It cannot be written.
@@ -54,7 +65,7 @@ def write_array(target: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np
             result = fill(x)
             x.flush()
             del x  # Windows replaces no file that is mapped
-            temporary.replace(target)
+            temporary.replace(named(result) if named else target)
     finally:
         with contextlib.suppress(OSError):  # as on Windows, where the exception still holds the map
             temporary.unlink(missing_ok=True)
@@ -95,3 +106,4 @@ def copy_rows(x: NDArray[np.uint8], indices: NDArray[np.intp], rows: NDArray[np.
     """`x[indices]` into `rows`, which may be the front of `x` itself if the indices are sorted."""
     for chunk in chunks(rows):
         rows[chunk] = x[indices[chunk]]
+        release(x)

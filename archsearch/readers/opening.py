@@ -22,9 +22,15 @@ def name_of(data: object) -> str:
     return str(data) if isinstance(data, (str, Path)) else "arrays"
 
 
-def open_source(data: object, *, image_size: tuple[int, int] | None, cache: Path | None) -> Source:
+def open_source(
+    data: object,
+    *,
+    image_size: tuple[int, int] | None,
+    cache: Path | None,
+    on_images: Callable[[int, int], None] | None = None,
+) -> Source:
     """What the reader found, at the size asked for. The test part is resized and checked when it is read."""
-    source = _resized(_read(data, image_size=image_size, cache=cache), image_size)
+    source = _resized(_read(data, image_size, cache, on_images), image_size)
     name, num_classes = name_of(data), len(source.class_names)
     _check_facts(source.facts, name)
     if source.validation is not None:
@@ -62,7 +68,12 @@ def _kind(data: object) -> Literal["arrays", "built-in", "cifar10", "folder", "n
     )
 
 
-def _read(data: object, *, image_size: tuple[int, int] | None, cache: Path | None) -> Source:
+def _read(
+    data: object,
+    image_size: tuple[int, int] | None,
+    cache: Path | None,
+    on_images: Callable[[int, int], None] | None,
+) -> Source:
     path = Path(name_of(data))
     match _kind(data):
         case "arrays":
@@ -76,7 +87,7 @@ def _read(data: object, *, image_size: tuple[int, int] | None, cache: Path | Non
         case "folder":
             from archsearch.readers.image_folder import read_folder  # which imports PIL
 
-            return read_folder(path, image_size=image_size, cache=cache)
+            return read_folder(path, image_size=image_size, cache=cache, on_images=on_images)
 
 
 def _read_facts(data: object, image_size: tuple[int, int] | None) -> Facts:

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+"""Looked for whatever the ending says. Others are not: of PostScript, say, PIL would start an interpreter."""
+
+MAX_THREADS = 8
+
+LARGE = 16_000_000
+"""Pixels, decoded, of which one picture at a time is held: some take 4 bytes, and a copy."""
+
+BLOCK = 64
+"""Files that a thread takes at a time."""
+
+OnImages = Callable[[int, int], None]
+"""Called now and then with how many files are done, and of how many."""
+
+_one_large = threading.Lock()
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
 
-def decode(file: Path, height: int, width: int) -> NDArray[np.uint8]:
+def decode(content: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """One picture as (height, width, 3): turned as its EXIF data say, in RGB, padded with black.
 
-    Transparency is laid on white, as a viewer shows it: a drawing in black ink would vanish on black.
+    Transparency is laid on white, as a viewer shows it: a drawing in black ink would vanish on black. Of an
+    animation the first picture counts.
+
+    Args:
+        content: Of the file.
+        height, width: What the picture is fitted into.
     """
-    with Image.open(file) as opened:
+    with Image.open(BytesIO(content), formats=FORMATS) as opened:
         # Lets a large JPEG be decoded at an eighth, a quarter or half its size, never below twice ours.
         opened.draft(None, (2 * max(height, width), 2 * max(height, width)))
-        picture = ImageOps.exif_transpose(opened)
+        if opened.width * opened.height <= LARGE:
+            return _decoded(opened, height, width)
+        with _one_large:
+            return _decoded(opened, height, width)
+
+
+def _decoded(opened: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    picture = ImageOps.exif_transpose(opened)
     if picture.mode.startswith(("I", "F")):
         picture = _to_eight_bits(picture)
     if picture.has_transparency_data:
@@ -33,6 +63,17 @@ def decode(file: Path, height: int, width: int) -> NDArray[np.uint8]:
         white = Image.new("RGBA", transparent.size, "white")
         picture = Image.alpha_composite(white, transparent)
     return np.asarray(_fit(picture.convert("RGB"), height, width))
+
+
+def why_broken(error: Exception) -> str:
+    """In a few words for a person, what is the matter with a picture that could not be decoded."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (" ".join(str(error).split()) or type(error).__name__)[:80]
 
 
 def resize(x: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -47,23 +88,48 @@ def resize(x: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
 def upright_size(file: Path) -> tuple[int, int] | None:
     """Height and width from the header, as the picture is meant to be seen; None if it is broken."""
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             lies = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             return picture.size if lies else (picture.height, picture.width)
     except Exception:  # PIL's readers raise almost anything on damaged bytes
         return None
 
 
-def map_quietly(function: Callable[[_S], _T], items: Iterable[_S]) -> list[_T]:
+def map_quietly(
+    function: Callable[[_S], _T], items: Sequence[_S], on_images: OnImages | None = None
+) -> list[_T]:
     """The function of each item, in threads: PIL decodes without holding Python's lock.
 
     Its warnings about odd files are dropped, except that of a picture too large to be meant, which becomes an
     error.
+
+    Args:
+        function: May be called in any order.
+        items: Of which each thread takes some at a time.
+        on_images: Told in this thread.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+    results: list[_T] = []
+    with warnings.catch_warnings(), ThreadPoolExecutor(_num_threads()) as pool:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return list(pool.map(function, items))
+        for block in pool.map(lambda block: [function(item) for item in block], _blocks(items)):
+            results += block
+            if on_images is not None:
+                on_images(len(results), len(items))
+    return results
+
+
+def _blocks(items: Sequence[_S]) -> Iterable[Sequence[_S]]:
+    return [items[first : first + BLOCK] for first in range(0, len(items), BLOCK)]
+
+
+def _num_threads() -> int:
+    """As many as this process has cores."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Windows and macOS
+        cores = os.cpu_count() or 1
+    return min(cores, MAX_THREADS)
 
 
 def _fit(picture: Image.Image, height: int, width: int) -> Image.Image:

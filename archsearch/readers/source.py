@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,16 @@ VALIDATION_FRACTION = 0.1
 CHUNK = 2**22
 """Values looked at together where a conversion needs more than a byte for each."""
 
+KEPT = 2**28
+"""Bytes of a memory map that may stay in memory once they were used."""
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
     x: NDArray[np.uint8]  # (n, h, w, c), perhaps a memory map
     y: NDArray[np.int64]  # (n,) class numbers
+    names: tuple[str, ...] = ()
+    """Of the files they come from; empty where they come from none."""
 
     def __len__(self) -> int:
         return len(self.y)
@@ -97,6 +103,19 @@ def no_test_part(name: str) -> Images:
 
 
 def chunks(x: NDArray[Any]) -> Iterator[slice]:
-    """Slices that together go over all images, none of them large in memory."""
+    """Slices that together go over all images, none of them large in memory; see `release`."""
     size = max(1, CHUNK * len(x) // max(1, x.size))
-    return (slice(start, start + size) for start in range(0, len(x), size))
+    for start in range(0, len(x), size):
+        yield slice(start, start + size)
+        release(x)
+
+
+def release(x: NDArray[Any]) -> None:
+    """Gives back what a large memory map holds of the memory because it was read, or written.
+
+    What it holds stays in the system's own cache, from which it comes back at once while there is room.
+    Without this a process that has gone over 20 GB of images counts as 20 GB large.
+    """
+    mapped = getattr(x, "_mmap", None)
+    if isinstance(mapped, mmap.mmap) and len(mapped) > KEPT and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from archsearch import standing
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.plan import Plan, describe
-from archsearch.reporting.progress import SearchProgress
+from archsearch.reporting.notebook import default_stream
+from archsearch.reporting.progress import DecodingProgress, SearchProgress
 from archsearch.trials import Status, TrialRecord
 
 if TYPE_CHECKING:
@@ -24,11 +24,23 @@ class ConsoleReporter(SearchCallback):
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream if stream is not None else sys.stderr
+        self.stream = stream if stream is not None else default_stream()
         self.direction = "max"
         self._records: list[TrialRecord] = []
         self._plan: Plan | None = None
         self._progress: SearchProgress | None = None
+        self._decoding: DecodingProgress | None = None
+
+    def on_images(self, done: int, total: int) -> None:
+        if self._decoding is None:
+            self._decoding = DecodingProgress(stream=self.stream)
+            self._decoding.__enter__()
+        self._decoding.update(done, total)
+
+    def on_images_end(self) -> None:
+        if self._decoding is not None:
+            self._decoding.__exit__(None, None, None)
+            self._decoding = None
 
     def on_search_begin(self, beginning: Beginning) -> None:
         settings, plan, spent_seconds = beginning.settings, beginning.plan, beginning.spent_seconds

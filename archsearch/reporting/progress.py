@@ -6,7 +6,6 @@ and cut, never wrapped, at its width. `NO_COLOR` is respected by rich.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.reporting.notebook import default_stream
 from archsearch.standing import baseline_label
 from archsearch.trials import Status, TrialRecord
 
@@ -31,7 +31,7 @@ class _Display:
     """A stream that is either redrawn or appended to; used as a context manager."""
 
     def __init__(self, *, stream: TextIO | Console | None, clock: Callable[[], float], keep: bool) -> None:
-        self._console = stream if isinstance(stream, Console) else _console(stream or sys.stderr)
+        self._console = stream if isinstance(stream, Console) else _console(stream or default_stream())
         self._on_terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._clock = clock
         self._start = clock()
@@ -252,6 +252,50 @@ class TrainingProgress(_Display):
         bar = ProgressBar(total=max(1, self._epochs), completed=self._epoch, width=24)
         line = _bar_line(label, bar, _joined(_duration(self._elapsed()), self._left()))
         return Group(line, _cut(self._values)) if self._values else line
+
+
+class DecodingProgress(_Display):
+    """How many files of a folder are decoded: a display or lines only if it takes a while.
+
+    Args:
+        stream: Default: stderr.
+    """
+
+    def __init__(
+        self, *, stream: TextIO | Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(stream=stream, clock=clock, keep=False)
+        self._done, self._total = 0, 0
+        self._begin: float | None = None
+        self._last_line = 0.0
+
+    def update(self, done: int, total: int) -> None:
+        """Of a part; after its last file the next part may follow."""
+        now = self._clock()
+        if self._begin is None:
+            self._begin = self._last_line = now
+        self._done, self._total = done, total
+        if done == total:
+            if self._last_line > self._begin:
+                self._line(self._text())
+            self._begin = None
+        elif not self._on_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._line(_joined(self._text(), self._left()))
+
+    def _text(self) -> str:
+        return f"decoding images: {self._done:,} of {self._total:,}"
+
+    def _left(self) -> str:
+        if self._begin is None or not self._done:
+            return ""
+        return _time_left((self._clock() - self._begin) / self._done * (self._total - self._done))
+
+    def _picture(self) -> RenderableType:
+        if self._begin is None:
+            return Text("")
+        bar = ProgressBar(total=max(1, self._total), completed=self._done, width=24)
+        return _bar_line(self._text(), bar, self._left())
 
 
 def _place(record: TrialRecord) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ def summary(run: Run) -> Iterator[str]:
     """The answer, in the words of the run's end: what was found, what it is worth, what comes next."""
     done = sum(record.status is Status.COMPLETED for record in run.trials)
     best, base = run.incumbent, run.baseline
-    name = baseline_name(run.plan, run.stored["hypermodel"])
+    name = baseline_name(run.plan, run.stored["hypermodel"], run.settings.baseline)
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
     busy = run.utilisation
     if busy.num_workers > 1:

@@ -1,5 +1,9 @@
 """Which files of a folder count, and as what."""
 
+import os
+import unicodedata
+from pathlib import Path
+
 import pytest
 
 from archsearch.errors import UserError
@@ -55,7 +59,107 @@ def test_a_folder_without_images_is_left_out_and_named(tmp_path, classes):
     assert folder.notes[0] == "Folders without images are left out: empty."
 
 
-def test_a_folder_without_classes_is_refused_with_the_endings_that_count(tmp_path, picture):
-    picture(tmp_path / "1.png")
-    with pytest.raises(UserError, match=r"one sub-folder per class is needed, .* \.bmp, \.gif, \.jpeg"):
+def test_files_that_are_not_used_are_counted(tmp_path, picture, classes):
+    classes(tmp_path / "train", {"a": 2, "b": 2})
+    classes(tmp_path / "test", {"a": 1})
+    for name in ("train/a/1.heic", "train/b/2.HEIC", "test/a/3.heic", "train/a/notes.txt", "train/b/README"):
+        (tmp_path / name).write_text("x")
+    picture(tmp_path / "train" / "loose.png")
+    assert list_folder(tmp_path).notes == (
+        "Images beside the folders of the classes are left out: 1.",
+        "Files that do not end like an image are left out: 3 .heic, 1 .txt, 1 without ending.",
+    )
+
+
+# Names
+
+
+def test_names_with_spaces_umlauts_and_quotes_stay_as_they_are(tmp_path, classes):
+    names = ("Bär & Co", "c'est ça", 'say "a"', "über $5", "日本")
+    folder = list_folder(classes(tmp_path, dict.fromkeys(names, 2)))
+    assert folder.class_names == tuple(sorted(names))
+
+
+def test_an_umlaut_of_two_characters_is_the_one_of_one(tmp_path, classes):
+    """As a folder from a Mac beside one that was not."""
+    classes(tmp_path / "train", {unicodedata.normalize("NFD", "Bär"): 2, "z": 1})
+    classes(tmp_path / "test", {unicodedata.normalize("NFC", "Bär"): 1})
+    folder = list_folder(tmp_path)
+    assert folder.class_names == (unicodedata.normalize("NFC", "Bär"), "z")
+    assert (folder.train.labels, folder.test.labels) == ((0, 0, 1), (0,))
+
+
+def test_a_name_that_is_no_text_can_be_written_everywhere(tmp_path, classes):
+    classes(tmp_path, {os.fsdecode(b"caf\xe9"): 2, "line\nbreak": 2})
+    names = list_folder(tmp_path).class_names
+    assert names == ("caf\\xe9", "line\\nbreak")
+    assert all(name.encode().decode() == name for name in names)
+
+
+@pytest.mark.parametrize("name", ["Train", "TRAIN", "train"])
+def test_parts_may_begin_with_a_capital(tmp_path, classes, name):
+    classes(tmp_path / name, {"a": 2, "b": 2})
+    classes(tmp_path / "Val", {"a": 1})
+    classes(tmp_path / "TEST", {"b": 1})
+    folder = list_folder(tmp_path)
+    assert (folder.train.labels, folder.validation.labels, folder.test.labels) == ((0, 0, 1, 1), (0,), (1,))
+
+
+def test_one_class_is_refused_and_the_folder_inside_is_pointed_at(tmp_path, classes):
+    classes(tmp_path / "dataset", {"a": 2, "b": 2})
+    with pytest.raises(
+        UserError, match=r"has one class, at least two are needed: dataset\. Are the classes in"
+    ):
+        list_folder(tmp_path)
+    classes(tmp_path / "other", {"only": 2})
+    with pytest.raises(UserError, match=r"needed: only\.$"):
+        list_folder(tmp_path / "other")
+
+
+# Links, and what is no file
+
+
+def test_links_to_classes_folders_and_files_are_followed(tmp_path, picture, classes):
+    elsewhere = classes(tmp_path / "elsewhere", {"cats": 3, "more": 2})
+    root = classes(tmp_path / "data", {"dog": 2})
+    (root / "cat").symlink_to(elsewhere / "cats")
+    (root / "dog" / "more").symlink_to(elsewhere / "more")
+    (root / "dog" / "one.png").symlink_to(picture(tmp_path / "1.png"))
+    folder = list_folder(root)
+    assert folder.class_names == ("cat", "dog")
+    assert len(folder.train.files) + len(folder.test.files) == 3 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize("to", [".", "..", "../..", "../a/deep", "loop"])
+def test_links_that_lead_round_in_a_circle_end(tmp_path, picture, classes, to):
+    root = classes(tmp_path / "data", {"a": 2, "b": 2})
+    picture(root / "a" / "deep" / "1.png")
+    (root / "a" / "loop").symlink_to(to)
+    (root / "a" / "deep" / "up").symlink_to("..")
+    files = list_folder(root).train.files + list_folder(root).test.files
+    # Through `../a/deep` one image is there twice.
+    assert len(files) == 5 + (to == "../a/deep")
+
+
+def test_pipes_and_links_to_nowhere_are_no_images(tmp_path, classes):
+    classes(tmp_path, {"a": 2, "b": 2})
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
+    (tmp_path / "b" / "folder.png").mkdir()
+    folder = list_folder(tmp_path)
+    assert len(folder.train.files) + len(folder.test.files) == 4
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, classes, monkeypatch):
+    """Whatever the user: root may read everything, so that the system's refusal is played here."""
+    classes(tmp_path, {"a": 2, "b": 2, "b/locked": 2})
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(UserError, match=r"b/locked cannot be read: Permission denied"):
         list_folder(tmp_path)

@@ -1,12 +1,15 @@
 """Folders of images as a whole: parts, sizes, broken files, and the decoded copy on disk."""
 
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from archsearch.errors import UserError
+from archsearch.readers import image_folder, pictures
 from archsearch.readers.image_folder import folder_facts, median_size, read_folder
 from archsearch.readers.source import Facts
 
@@ -113,7 +116,7 @@ def with_broken(picture, classes):
 def test_one_broken_image_in_a_hundred_is_left_out_and_named(tmp_path, with_broken):
     with_broken(tmp_path / "train", 99, 1)
     source = read(tmp_path, cache=tmp_path / ".cache")
-    assert source.notes == ("Images that cannot be read are left out (1): train/b/broken0.png.",)
+    assert source.notes == ("Images that cannot be read are left out (1): train/b/broken0.png (no image).",)
     assert len(source.train.x) == len(source.train) == 99
     # Each image still stands beside its own label: the red of the last of class b is 49.
     assert (source.train.x[98, 0, 0, 0], source.train.y[98], source.train.y[48]) == (49, 1, 0)
@@ -122,15 +125,22 @@ def test_one_broken_image_in_a_hundred_is_left_out_and_named(tmp_path, with_brok
 
 def test_more_than_one_broken_image_in_a_hundred_is_refused(tmp_path, with_broken):
     with_broken(tmp_path / "train", 96, 4)
-    with pytest.raises(UserError, match=r"4 of 100 images cannot be read, .*broken2.png and 1 more"):
+    with pytest.raises(UserError, match=r"4 of 100 images cannot be read, .*b/broken3.png \(no image\)\.$"):
         read(tmp_path, cache=tmp_path / ".cache")
     assert not list((tmp_path / ".cache").iterdir())
 
 
+def test_of_many_broken_images_ten_are_named(tmp_path, with_broken):
+    with_broken(tmp_path / "train", 88, 12)
+    with pytest.raises(UserError, match=r"broken7.png \(no image\) and 2 more\.$"):
+        read(tmp_path, cache=tmp_path / ".cache")
+
+
 def test_a_folder_of_broken_images_is_refused(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.png").write_bytes(b"")
-    with pytest.raises(UserError, match="None of the 1 images can be read"):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"")
+    with pytest.raises(UserError, match="None of the 2 images can be read"):
         read(tmp_path, cache=tmp_path / ".cache")
 
 
@@ -139,7 +149,7 @@ def test_a_picture_cut_in_the_middle_is_broken(tmp_path, with_broken):
     path = tmp_path / "train" / "a" / "cut.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:3000])
-    assert "cut.png" in read(tmp_path, cache=tmp_path / ".cache").notes[0]
+    assert "cut.png (image file is truncated" in read(tmp_path, cache=tmp_path / ".cache").notes[0]
 
 
 @pytest.mark.parametrize("side", [10, 13])
@@ -148,7 +158,7 @@ def test_a_picture_too_large_to_be_meant_is_broken(tmp_path, monkeypatch, side, 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 70)
     with_broken(tmp_path / "train", 99, 0)
     picture(tmp_path / "train" / "a" / "bomb.png", side, side)
-    assert "bomb.png" in read(tmp_path, cache=tmp_path / ".cache").notes[0]
+    assert "bomb.png (more than 70 pixels)" in read(tmp_path, cache=tmp_path / ".cache").notes[0]
 
 
 def test_a_class_whose_only_image_is_broken_is_named(tmp_path, with_broken):
@@ -164,23 +174,94 @@ def test_a_broken_image_of_the_test_part_is_told_when_it_is_read(tmp_path, class
     classes(tmp_path / "test", {"a": 50, "b": 49})
     (tmp_path / "test" / "b" / "broken.png").write_bytes(b"no")
     source = read(tmp_path, cache=tmp_path / ".cache")
-    with pytest.warns(UserWarning, match=r"Test part of .* left out \(1\): test/b/broken.png"):
+    with pytest.warns(UserWarning, match=r"Test part of .* left out \(1\): test/b/broken.png \(no image\)"):
         assert len(source.read_test()) == 99
 
 
 # The decoded copy
 
 
-def test_a_second_load_does_not_decode_again(tmp_path, classes):
-    root, cache = classes(tmp_path / "data", {"a": 4, "b": 4}), tmp_path / "cache"
+@pytest.fixture
+def opened(monkeypatch):
+    """Names of the files whose content was read, and of those whose header was."""
+    contents, headers = [], []
+    read_bytes, upright_size = Path.read_bytes, pictures.upright_size
+    monkeypatch.setattr(Path, "read_bytes", lambda self: contents.append(self.name) or read_bytes(self))
+    monkeypatch.setattr(
+        image_folder, "upright_size", lambda file: headers.append(file.name) or upright_size(file)
+    )
+    return SimpleNamespace(contents=contents, headers=headers)
+
+
+def test_every_file_is_read_once_and_by_a_second_load_not_at_all(tmp_path, classes, opened):
+    root, cache = classes(tmp_path / "data", {"a": 4, "b": 5}), tmp_path / "cache"
     first = read(root, cache=cache)
     assert isinstance(first.train.x, np.memmap)
-    for path in root.rglob("*.png"):
-        status = path.stat()
-        path.write_bytes(bytes(status.st_size))
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    second = read(root, image_size=(8, 8), cache=cache)
+    names = ["000.png", "001.png", "002.png", "003.png", "004.png"]
+    # One of each class is kept for the test, and stays unread.
+    assert len(opened.contents) == 7
+    assert sorted(opened.headers) == sorted(opened.contents)
+    assert {*opened.contents} <= {*names}
+    opened.contents.clear()
+    opened.headers.clear()
+    second = read(root, cache=cache)
     assert np.array_equal(first.train.x, second.train.x)
+    assert opened.contents == opened.headers == []
+
+
+def test_with_a_size_given_no_header_is_read_beforehand(tmp_path, classes, opened):
+    read(classes(tmp_path / "data", {"a": 4, "b": 4}), image_size=(8, 8))
+    assert opened.headers == []
+
+
+def test_a_file_changed_behind_its_size_and_time_is_noticed(tmp_path, picture, classes):
+    """As by a program that sets the time back; bitmaps of equal sides have equal sizes."""
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    for name in "ab":
+        picture(root / name / "1.bmp", colour=(1, 2, 3))
+    assert read(root, cache=cache).train.x[0, 0, 0].tolist() == [1, 2, 3]
+    path = root / "a" / "1.bmp"
+    before = path.stat()
+    picture(path, colour=(9, 8, 7))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert read(root, cache=cache).train.x[0, 0, 0].tolist() == [9, 8, 7]
+
+
+def test_the_same_contents_share_one_copy_however_often_they_are_touched(tmp_path, classes):
+    root, cache = classes(tmp_path / "data", {"a": 1, "b": 1}), tmp_path / "cache"
+    read(root, cache=cache)
+    os.utime(root / "a" / "000.png", ns=(0, 0))
+    read(root, cache=cache)
+    assert len(list(cache.glob("folder-*.json"))) == 2
+    assert len(list(cache.glob("*.npy"))) == 1
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed", "moved to another class"])
+def test_a_changed_folder_is_noticed(tmp_path, picture, classes, change):
+    root, cache = classes(tmp_path / "data", {"a": 9, "b": 9}), tmp_path / "cache"
+    before = read(root, cache=cache).train
+    match change:
+        case "added":
+            picture(root / "b" / "009.png", colour=(50, 0, 0))
+        case "removed":
+            (root / "a" / "003.png").unlink()
+        case "renamed":
+            (root / "a" / "000.png").rename(root / "a" / "zzz.png")
+        case "moved to another class":
+            (root / "a" / "003.png").rename(root / "b" / "moved.png")
+    after = read(root, cache=cache).train
+    fresh = read(root, cache=tmp_path / "other").train
+    assert np.array_equal(after.x, fresh.x)
+    assert np.array_equal(after.y, fresh.y)
+    assert not (np.array_equal(before.x, after.x) and np.array_equal(before.y, after.y))
+
+
+def test_progress_is_told_to_the_last_file(tmp_path, classes):
+    root, told = classes(tmp_path / "data", {"a": 80, "b": 80}), []
+    read_folder(root, image_size=None, cache=None, on_images=lambda *each: told.append(each))
+    assert told == [(64, 144), (128, 144), (144, 144)]
 
 
 def test_a_changed_image_is_decoded_anew(tmp_path, picture, classes):
@@ -207,9 +288,71 @@ def test_the_test_part_is_not_decoded_before_it_is_read(tmp_path, classes):
     assert len(list(cache.glob("*.npy"))) == 2
 
 
-def test_a_copy_that_was_not_finished_is_made_again(tmp_path, classes):
+@pytest.mark.parametrize("left", ["half", "nothing", "zeros of another shape"])
+def test_a_copy_that_was_not_finished_is_made_again(tmp_path, classes, left):
+    """However far the pixels came: only the note beside them says that they are whole."""
     root, cache = classes(tmp_path / "data", {"a": 1, "b": 1}), tmp_path / "cache"
     read(root, cache=cache)
-    next(cache.glob("*.json")).unlink()
-    next(cache.glob("*.npy")).write_bytes(b"half")
-    assert len(read(root, cache=cache).train) == 2
+    next(cache.glob("folder-*.json")).unlink()
+    array = next(cache.glob("*.npy"))
+    match left:
+        case "half":
+            array.write_bytes(array.read_bytes()[:200])
+        case "nothing":
+            array.unlink()
+        case "zeros of another shape":
+            np.save(array, np.zeros((1, 8, 8, 3), np.uint8))
+    again = read(root, cache=cache)
+    assert again.train.x[:, 0, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert len(again.train) == 2
+
+
+def test_a_note_without_its_pixels_is_not_believed(tmp_path, classes):
+    root, cache = classes(tmp_path / "data", {"a": 2, "b": 2}), tmp_path / "cache"
+    pixels = read(root, cache=cache).train.x.copy()
+    array = next(cache.glob("*.npy"))
+    array.unlink()
+    assert np.array_equal(read(root, cache=cache).train.x, pixels)
+    np.save(array, np.zeros((7, 8, 8, 3), np.uint8))  # of another folder
+    assert np.array_equal(read(root, cache=cache).train.x, pixels)
+
+
+def test_pixels_cut_short_behind_a_whole_note_are_named(tmp_path, classes):
+    root, cache = classes(tmp_path / "data", {"a": 2, "b": 2}), tmp_path / "cache"
+    read(root, cache=cache)
+    array = next(cache.glob("*.npy"))
+    array.write_bytes(array.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"images-.*npy cannot be read .* Remove it"):
+        read(root, cache=cache)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"images": "../../secret.npy", "height": 8, "width": 8, "broken": {}}',
+        '{"images": "images-0.npy", "height": 8, "width": 8, "broken": {"99": "no"}}',
+        '{"images": "images-0.npy", "height": 8, "width": 8, "broken": {"a": "no"}}',
+        '{"images": "images-0.npy", "height": "8", "width": 8, "broken": {}}',
+    ],
+)
+def test_a_damaged_note_is_named(tmp_path, classes, content):
+    root, cache = classes(tmp_path / "data", {"a": 2, "b": 2}), tmp_path / "cache"
+    read(root, cache=cache)
+    next(cache.glob("folder-*.json")).write_text(content)
+    with pytest.raises(UserError, match=r"folder-.*json .* Remove it"):
+        read(root, cache=cache)
+
+
+def test_an_interruption_leaves_nothing_that_counts(tmp_path, classes):
+    root, cache = classes(tmp_path / "data", {"a": 90, "b": 90}), tmp_path / "cache"
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_folder(root, image_size=None, cache=cache, on_images=interrupt)
+    assert list(cache.iterdir()) == []
+    assert len(read(root, cache=cache).train) == 162

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from archsearch.readers.pictures import decode, resize
+from archsearch.readers import pictures
+from archsearch.readers.pictures import map_quietly, resize, upright_size, why_broken
+
+
+def decode(path, height, width):
+    return pictures.decode(path.read_bytes(), height, width)
 
 
 def test_resizing_keeps_the_aspect_and_pads_with_black():
@@ -88,3 +93,59 @@ def test_a_large_photograph_keeps_its_halves(tmp_path):
     pixels = decode(tmp_path / "1.jpg", 8, 16)
     assert pixels[:, 6].min() > 250
     assert pixels[:, 9].max() < 5
+
+
+def test_a_picture_that_lies_and_is_transparent_is_turned_first(tmp_path):
+    image = Image.new("RGBA", (16, 8), (0, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 8, 8))  # left half blue, the rest clear
+    exif = Image.Exif()
+    exif[0x0112] = 8  # to be turned by 90 degrees against the clock: left becomes bottom
+    image.save(tmp_path / "1.png", exif=exif)
+    pixels = decode(tmp_path / "1.png", 16, 8)
+    assert pixels[2, 3].tolist() == [255, 255, 255]
+    assert pixels[13, 3].tolist() == [0, 0, 255]
+
+
+def test_of_an_animation_the_first_picture_counts(tmp_path):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 0, 250)))
+    first.save(tmp_path / "1.gif", save_all=True, append_images=[second])
+    assert decode(tmp_path / "1.gif", 8, 8)[4, 4].tolist() == [250, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "ICNS", "PPM"])
+def test_a_kind_that_is_not_for_pictures_is_none_whatever_its_ending(tmp_path, kind):
+    """Of PostScript PIL would start an interpreter."""
+    path = tmp_path / "1.png"
+    Image.new("RGB", (32, 32)).save(path, format=kind)
+    with pytest.raises(UnidentifiedImageError, match="cannot identify") as caught:
+        decode(path, 8, 8)
+    assert why_broken(caught.value) == "no image"
+    assert upright_size(path) is None
+
+
+def test_a_large_picture_is_decoded_like_a_small_one(tmp_path, monkeypatch, picture):
+    path = picture(tmp_path / "1.png", 10, 20, (1, 2, 3))
+    small = decode(path, 8, 8)
+    monkeypatch.setattr(pictures, "LARGE", 199)
+    assert np.array_equal(decode(path, 8, 8), small)
+
+
+@pytest.mark.parametrize("num_items", [0, 1, 63, 64, 65, 200])
+def test_results_come_in_the_order_of_the_items(num_items):
+    told = []
+    results = map_quietly(lambda item: item**2, range(num_items), lambda *each: told.append(each))
+    assert results == [item**2 for item in range(num_items)]
+    assert told[-1:] == ([(num_items, num_items)] if num_items else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OSError("image file is truncated (5 bytes not processed)"), "image file is truncated (5 bytes not"),
+        (ValueError(), "ValueError"),
+        (SyntaxError("broken\n  PNG file"), "broken PNG file"),
+    ],
+)
+def test_why_a_picture_is_broken_is_said_in_a_few_words(error, words):
+    assert why_broken(error).startswith(words)

@@ -103,12 +103,13 @@ def _not_comparable(findings: Findings, what: str, best: TrialRecord, base: Tria
 
 def _lift_sentence(findings: Findings, lift: Lift) -> str:
     interval = f"95\u00a0% interval {minus(f'{lift.low:.1f}')} to {minus(f'{lift.high:.1f}')}"
-    points = f"{minus(f'{lift.points:+.1f}')} percentage points of validation accuracy"
+    points = f"{minus(f'{lift.points:+.1f}')} percentage points of validation {lift.measure}"
     if lift.found:
         return f"Another structure does better than {findings.baseline_name}: {points} ({interval})."
     if lift.high < 0:
         what = f"The incumbent by {findings.objective}"
-        return f"{what} is less accurate than {findings.baseline_name}: {points} ({interval})."
+        worse = "is less accurate than" if lift.measure == "accuracy" else "does worse than"
+        return f"{what} {worse} {findings.baseline_name}: {points} ({interval})."
     return f"No difference found: {points} over {findings.baseline_name} ({interval})."
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.plan import format_epochs
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import (
@@ -41,7 +42,7 @@ def _quality(findings: Findings) -> tuple[str, str, dict[str, float]]:
     """What stands for accuracy: its name, its direction, its value by trial."""
     accuracies = {record.trial_id: record.val_accuracy for record in findings.completed}
     known = {trial_id: value for trial_id, value in accuracies.items() if value is not None}
-    if known and len(known) == len(accuracies):
+    if known and len(known) == len(accuracies) and findings.objective not in CLASS_OBJECTIVES:
         return "val_accuracy", "max", known
     scores = {record.trial_id: float(record.score or 0.0) for record in findings.completed}
     return findings.objective, findings.direction, scores

@@ -147,7 +147,8 @@ class Findings:
         """For use in sentences."""
         hypermodel = self.stored.get("hypermodel")
         if self.plan is not None and isinstance(hypermodel, str):
-            return baseline_name(self.plan, hypermodel)
+            given = self.section("settings").get("baseline")
+            return baseline_name(self.plan, hypermodel, given if isinstance(given, str) else "documented")
         return "the baseline" if self.baseline is None else f"the {standing.baseline_label(self.baseline)}"
 
     @cached_property
@@ -160,7 +161,7 @@ class Findings:
         """`None` also where the number of validation images is not known."""
         if self.num_validation is None:
             return None
-        return standing.lift(self.records, self.direction, self.num_validation)
+        return standing.lift(self.records, self.direction, self.num_validation, self.objective)
 
     @cached_property
     def rank_correlations(self) -> dict[tuple[int, int], RankCorrelation]:

@@ -85,7 +85,8 @@ def commands(findings: Findings) -> Iterator[tuple[str, str]]:
 def _search_flags(findings: Findings) -> str | None:
     """Of the same search; `None` where it is not known, or could only be started from Python."""
     settings = findings.section("settings")
-    if not settings or findings.stored.get("hypermodel") != BUILT_IN:
+    by_flags = findings.stored.get("hypermodel") == BUILT_IN or settings.get("space")
+    if not settings or not by_flags:
         return None
     try:
         flags = flags_of(SearchSettings(**settings))

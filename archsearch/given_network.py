@@ -1,0 +1,167 @@
+"""A network that a person has, as values of the space: from a JSON file, or from the layers of a saved model.
+
+No TensorFlow: of a `.keras` file only the JSON inside is read, so that nothing in it can run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from archsearch.assignment import structure_values
+from archsearch.errors import UserError
+from archsearch.saved_network import read_architecture
+from space.architecture import Architecture
+from space.recipe import Recipe
+from space.sampling import GROWTH, MAX_BLOCKS, MAX_FILTERS, MIN_BLOCKS, block_filters, sample
+
+OF_RECIPE = ("learning_rate", "weight_decay")
+"""Values that say how a network is trained: those of another recipe are left out."""
+
+
+class Given:
+    """Stands for Keras Tuner's `HyperParameters`: gives the values given, else the defaults."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.ranges: dict[str, tuple[float, float] | None] = {}
+        """Of every name that was asked for; `None` where it is no number of a range."""
+
+    def Choice(self, name: str, values: Sequence[Any], default: Any = None) -> Any:
+        return self._value(name, values[0] if default is None else default)
+
+    def Float(
+        self, name: str, min_value: float, max_value: float, sampling: str = "linear", default: Any = None
+    ) -> Any:
+        value = self._value(name, min_value if default is None else default)
+        self.ranges[name] = (min_value, max_value)
+        return value
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        return bool(self._value(name, default))
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        return self._value(name, value)
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: list[Any]) -> Iterator[None]:
+        yield
+
+    def _value(self, name: str, default: Any) -> Any:
+        self.ranges[name] = None
+        return self.values.get(name, default)
+
+
+def architecture_of(values: Mapping[str, Any], recipe: Recipe) -> Architecture:
+    """The network of the built-in space that these values, over the defaults, stand for."""
+    return sample(Given(values), recipe)[0]
+
+
+def narrowed(values: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """The same network with its widths times `width`, over a width of its own."""
+    return {**values, "width": width * values.get("width", 1.0)}
+
+
+def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
+    """A network of the built-in space, as values over the defaults, and sentences on what was left out.
+
+    Args:
+        file: A JSON file with values, alone or as in best.json, or a saved `.keras` model.
+        recipe: Of the search.
+
+    Raises:
+        UserError: It cannot be read, or is no network of the space: with what does not fit.
+    """
+    path = Path(file)
+    if path.suffix.lower() == ".keras":
+        return _values_of(read_architecture(path), path, recipe), []
+    values = read_values(path)
+    asked = Given(values)
+    with contextlib.suppress(TypeError, ValueError):
+        sample(asked, recipe)
+    notes = []
+    for name in OF_RECIPE:
+        if name in values and not _in_range(values[name], asked.ranges.get(name)):
+            notes.append(
+                f"The {name.replace('_', ' ')} {values.pop(name)} of {path} is not one of the recipe "
+                f"{recipe.name}, whose own is taken."
+            )
+    unknown = [name for name in values if name not in asked.ranges]
+    if unknown:
+        raise UserError(
+            f"{path} has values that the space has not: {', '.join(unknown)}; it has "
+            f"{', '.join(asked.ranges)}."
+        )
+    try:
+        architecture_of(values, recipe)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is no network of the space: {error}") from error
+    return values, notes
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Values by name of a JSON file, alone or as in best.json and result.json.
+
+    Raises:
+        UserError: It cannot be read, or holds none.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"--baseline {path} cannot be read: {why}.") from error
+    values = stored.get("hyperparameters", stored) if isinstance(stored, dict) else None
+    if not isinstance(values, dict) or not all(
+        isinstance(value, str | int | float | bool) for value in values.values()
+    ):
+        raise UserError(
+            f"--baseline {path} holds no values of a network: give an object of names and values, or the "
+            "best.json of a run."
+        )
+    return structure_values(values)
+
+
+def _in_range(value: Any, limits: tuple[float, float] | None) -> bool:
+    if limits is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    low, high = limits
+    return low * (1 - 1e-9) <= value <= high * (1 + 1e-9)
+
+
+def _values_of(network: Architecture, path: Path, recipe: Recipe) -> dict[str, Any]:
+    num_blocks = len(network.convs)
+    if not MIN_BLOCKS <= num_blocks <= MAX_BLOCKS:
+        raise UserError(
+            f"{path} is no network of the space: it has {num_blocks} blocks, of {MIN_BLOCKS} to {MAX_BLOCKS}."
+        )
+    values: dict[str, Any] = {
+        "num_blocks": num_blocks,
+        **{f"block_{number}/convs": convs for number, convs in enumerate(network.convs)},
+        **_growth(network.filters, path),
+        "pool": network.pool,
+        "head": network.head,
+        "leaky_relu_slope": network.leaky_relu_slope,
+        "fast_start": network.fast_start,
+    }
+    if network.head != "linear":
+        values |= {"hidden_units": network.hidden_units, "dropout": network.dropout}
+    assert architecture_of(values, recipe) == network, values
+    return values
+
+
+def _growth(filters: Sequence[int], path: Path) -> dict[str, Any]:
+    """The first block's filters, their growth and their cap, of which the space makes all the others."""
+    ratios = [after / before for before, after in pairwise(filters)]
+    for growth in (*GROWTH, *ratios):
+        for most in (*MAX_FILTERS, max(filters)):
+            made = [block_filters(block, filters[0], growth, most) for block in range(len(filters))]
+            if made == [*filters]:
+                return {"filters": filters[0], "growth": growth, "max_filters": most}
+    raise UserError(
+        f"{path} is no network of the space: there the filters grow from block to block by one factor, to a "
+        f"cap, in multiples of 8; here they are {', '.join(map(str, filters))}."
+    )

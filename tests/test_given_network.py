@@ -1,0 +1,126 @@
+"""Networks given as values: what is taken, what is left out with a sentence, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import UserError
+from archsearch.fitting import family_population
+from archsearch.given_network import Given, architecture_of, narrowed, read_network, read_values
+from archsearch.settings import SearchSettings
+from space.architecture import DOCUMENTED, Architecture
+from space.recipe import DOCUMENTED as DOCUMENTED_RECIPE
+from space.recipe import MODERN
+from space.sampling import sample
+
+SMALL = {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "filters": 16, "hidden_units": 128}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Any:
+    def file(content: Any) -> str:
+        path = tmp_path / "mine.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+    return file
+
+
+def test_without_values_it_is_the_documented_network() -> None:
+    assert architecture_of({}, MODERN) == DOCUMENTED
+
+
+def test_values_alone_and_those_of_a_best_json_are_the_same(file: Any) -> None:
+    best = {"trial_id": "b1-r0-s0", "score": 0.5, "hyperparameters": SMALL | {"tuner/epochs": 9}}
+    for content in (SMALL, best):
+        assert read_network(file(content), MODERN) == (SMALL, [])
+    assert architecture_of(SMALL, MODERN) == Architecture((1, 1), (16, 32), 128)
+
+
+def test_values_beyond_those_that_are_drawn_are_taken_where_a_network_can_be_made(file: Any) -> None:
+    values, _ = read_network(file({"filters": 80, "growth": 1.25, "block_0/convs": 5}), MODERN)
+    network = architecture_of(values, MODERN)
+    assert (network.convs[0], network.filters[:2]) == (5, (80, 96))  # 100 is 12.5 eights: rounded to even
+
+
+@pytest.mark.parametrize(
+    ("recipe", "values", "left_out"),
+    [
+        (MODERN, {"learning_rate": 0.001}, "The learning rate 0.001 of .* is not one of the recipe modern"),
+        (DOCUMENTED_RECIPE, {"weight_decay": 0.002}, "The weight decay 0.002 of .* the recipe documented"),
+        (MODERN, {"learning_rate": "fast"}, "The learning rate fast of"),
+    ],
+)
+def test_what_belongs_to_another_recipe_is_left_out_and_said(
+    file: Any, recipe: Any, values: dict[str, Any], left_out: str
+) -> None:
+    import re
+
+    kept, notes = read_network(file(SMALL | values), recipe)
+    assert kept == SMALL
+    (note,) = notes
+    assert re.match(left_out, note)
+
+
+def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
+    values = SMALL | {"learning_rate": 0.1, "weight_decay": 0.001}
+    assert read_network(file(values), MODERN) == (values, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "holds no values of a network"),
+        ({"hyperparameters": {"filters": [1]}}, "holds no values of a network"),
+        ({"hyperparameters": 3}, "holds no values of a network"),
+        ({"filter": 16}, "has values that the space has not: filter; it has num_blocks, .*filters"),
+        ({"num_blocks": 6}, "is no network of the space"),
+        ({"num_blocks": "three"}, "is no network of the space"),
+        ({"head": "mean"}, "is no network of the space: `head` must be one of"),
+        ({"dropout": 1.5}, r"is no network of the space: `dropout` must be in \[0, 1\)"),
+    ],
+)
+def test_what_is_no_network_is_refused(file: Any, content: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read_network(file(content), MODERN)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--baseline .*none\.json cannot be read: No such file"):
+        read_values(tmp_path / "none.json")
+
+
+def test_narrowing_keeps_a_width_of_its_own() -> None:
+    assert narrowed({"width": 0.5}, 0.25)["width"] == 0.125
+    assert narrowed({"filters": 32}, 0.25) == {"filters": 32, "width": 0.25}
+
+
+def test_it_declares_the_names_of_keras_tuner() -> None:
+    asked = Given({})
+    sample(asked, MODERN)
+    assert asked.ranges["learning_rate"] == pytest.approx((0.03, 3.0))
+    assert asked.ranges["width"] is None
+    assert {"num_blocks", "block_4/convs", "head", "dropout", "fast_start"} <= {*asked.ranges}
+
+
+# What it costs as the baseline
+
+
+def test_the_population_has_the_given_network_as_its_baseline() -> None:
+    settings = SearchSettings()
+    population = family_population((32, 32, 3), 10, settings=settings, baseline=SMALL)
+    width, macs = population.baselines[0]
+    # 1024 places of 9 x 3 x 16, 256 of 9 x 16 x 32, and 8 x 8 x 32 features to 128 units.
+    assert (width, macs) == (1.0, 1024 * 9 * 3 * 16 + 256 * 9 * 16 * 32 + 64 * 32 * 128)
+    assert population.baselines[32][1] == Architecture((1, 1), (8, 16), 64).macs((32, 32, 3))
+
+
+def test_a_given_network_beyond_the_limits_is_called_that() -> None:
+    settings = SearchSettings(max_macs=60_000, max_params=None)
+    with pytest.raises(UserError, match=r"No network meets|the network given at its narrowest"):
+        family_population((32, 32, 3), 10, settings=settings, baseline={"num_blocks": 2, "block_0/convs": 40})
