@@ -1,4 +1,4 @@
-"""The networks of the space with which a search begins, as large as its limits admit. No TensorFlow."""
+"""The networks with which a search begins instead of drawn ones. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def starting_points(
     known: Values | None,
     first_rung: int,
 ) -> list[Values]:
-    """Those that the limits admit, narrowed where they have to be.
+    """Those of the space that the limits admit, narrowed where they have to be.
 
     Args:
         networks: All values of each, the best first.
@@ -34,3 +34,16 @@ def starting_points(
         if admitted is not None and (known is None or key_of(admitted) != key_of(known)):
             found.append(admitted)
     return found[: max(1, int(SHARE * first_rung))]
+
+
+def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """Where a network comes from that was not drawn; empty for one that was.
+
+    Args:
+        values: Of a trial.
+        stored: settings.json of its run.
+    """
+    if key_of(values) not in map(key_of, stored.get("begin_with") or ()):
+        return ""
+    settings = stored.get("settings") or {}
+    return "from an earlier run" if settings.get("from_runs") else "starting point"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from archsearch.plan import format_epochs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
+from archsearch.starting import origin
 from archsearch.time_fit import DEFAULT_EPOCHS, Length, Work
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import Architecture
@@ -32,6 +33,9 @@ def summary(run: Run) -> Iterator[str]:
         return
     means = {each.trial.trial_id: each for each in run.confirmations}
     yield from _lines("incumbent", best, run.settings.objective, means.get(best.trial_id))
+    known = origin(best.hyperparameters, run.stored)
+    if known:
+        yield f"           {known}, not drawn"
     if base is not None and base is not best:
         yield from _lines("baseline", base, run.settings.objective, means.get(base.trial_id))
         yield f"           {name}"

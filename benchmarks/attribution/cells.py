@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsearch.settings import parse_time
+from space.starting_points import STARTING_POINTS
 
 FIXED = "fixed"
 """Of a fixed network's training: where the run's folder keeps it."""
@@ -46,19 +47,9 @@ class Cell:
     """Whether the search is one of random draws, without Hyperband."""
 
 
-NO_SEARCH: Mapping[str, Any] = {
-    "num_blocks": 3,
-    **{f"block_{block}/convs": 2 for block in range(3)},
-    "filters": 64,
-    "growth": 2.0,
-    "max_filters": 128,
-    "pool": "first",
-    "head": "linear",
-    "leaky_relu_slope": 0.1,
-    "fast_start": True,
-}
-"""The fixed network: 64-128-128 filters, two convolutions a block, pooled first, whitened, linear head. It
-was written down before any cell was run, from what is published: Jordan, arXiv 2404.00498 (2024)."""
+NO_SEARCH: Mapping[str, Any] = STARTING_POINTS[0]
+"""The fixed network: the one with which every search begins. It was written down before any cell was run,
+from what is published: Jordan, arXiv 2404.00498 (2024)."""
 
 CELLS: dict[str, Cell] = {
     "documented-documented": Cell("documented network, documented recipe", "documented", {}, 1.0),

@@ -58,7 +58,7 @@ def train(
     place = RunFolder(Path(folder))
     settings = resolve({"dataset": dataset, "seed": seed, "recipe": recipe})
     splits = load(dataset, seed=seed, cache=place.cache)
-    problem = problem_of(settings, splits, None)
+    problem = problem_of(settings, splits, None, {})
     work = Work.final(
         num_train=len(splits.train),
         num_validation=len(splits.validation),

@@ -11,6 +11,7 @@ from archsearch.reporting.html.answer import score_text
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import count_text, value_text
 from archsearch.standing import baseline_label
+from archsearch.starting import origin
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import Architecture
 
@@ -29,7 +30,7 @@ class Row:
     rank: int
     trial: str
     mark: str
-    """ "incumbent", "baseline", both, or nothing."""
+    """ "incumbent", "baseline", where it comes from if it was not drawn; any of them, or nothing."""
     score: str
     confirmed: str
     """Mean of the fresh seeds and their scores; empty if it was not confirmed."""
@@ -77,6 +78,9 @@ def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
         marks.append("incumbent")
     if record is findings.baseline:
         marks.append(baseline_label(record))
+    known = origin(record.hyperparameters, findings.stored)
+    if known:
+        marks.append(known)
     confirmed = ""
     if confirmation is not None:
         scores = ", ".join(score_text(score) for score in confirmation.scores)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from archsearch.starting import origin, starting_points
+from space.architecture import Architecture
+from space.recipe import MODERN
+from space.sampling import RandomDraw, sample
+from space.starting_points import STARTING_POINTS
+
+CIFAR10 = (32, 32, 3)
+
+
+class Given(RandomDraw):
+    """Values over the defaults, each of which has to be one that the space offers."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(random.Random(0))
+        self.values = values
+        self.asked: set[str] = set()
+
+    def Choice(self, name: str, values: Any, default: Any = None) -> Any:
+        self.asked.add(name)
+        value = self.values.get(name, default)
+        assert value in values
+        return value
+
+    def Float(
+        self, name: str, min_value: float, max_value: float, sampling: str = "linear", default: Any = None
+    ) -> float:
+        self.asked.add(name)
+        value = float(self.values.get(name, default))
+        assert min_value <= value <= max_value
+        return value
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        self.asked.add(name)
+        return bool(self.values.get(name, default))
+
+    def Fixed(self, name: str, value: Any) -> Any:
+        self.asked.add(name)
+        return self.values.get(name, value)
+
+
+def architecture(values: Any) -> Architecture:
+    return sample(Given(dict(values)), MODERN)[0]
+
+
+@pytest.mark.parametrize(("number", "filters"), [(0, (64, 256, 256)), (1, (64, 128, 128))])
+def test_the_starting_points_are_networks_of_the_space(number: int, filters: tuple[int, ...]) -> None:
+    values = STARTING_POINTS[number]
+    given = Given(dict(values))
+    found, recipe = sample(given, MODERN)
+    assert values.keys() <= given.asked, "every value has a name of the space"
+    assert (found.convs, found.filters) == ((2, 2, 2), filters)
+    assert (found.pool, found.head, found.fast_start) == ("first", "linear", True)
+    assert recipe == MODERN
+
+
+def test_what_is_within_the_limits_stays_as_it_is() -> None:
+    networks = [{"a": 1, "width": 1.0}, {"a": 2, "width": 1.0}]
+    found = starting_points(networks, admits=lambda values: True, known=None, first_rung=4)
+    assert found == networks
+
+
+def test_what_is_beyond_them_is_narrowed_to_the_widest_that_is_not() -> None:
+    """Widths are whole 64ths: the widest whose square is at most a quarter is a half."""
+    found = starting_points(
+        [{"a": 1}], admits=lambda values: values["width"] ** 2 <= 0.25, known=None, first_rung=4
+    )
+    assert found == [{"a": 1, "width": 0.5}]
+
+
+def test_macs_of_a_starting_point_keep_to_the_limit() -> None:
+    def macs(values: Any) -> int:
+        return architecture(values).macs(CIFAR10)
+
+    [found] = starting_points(
+        STARTING_POINTS[:1], admits=lambda values: macs(values) <= 20_000_000, known=None, first_rung=2
+    )
+    assert macs(found) <= 20_000_000 < macs({**found, "width": found["width"] + 1 / 8})
+
+
+def test_what_meets_no_limit_is_left_out() -> None:
+    networks = [{"a": 1}, {"a": 2}]
+    found = starting_points(networks, admits=lambda values: values["a"] == 2, known=None, first_rung=4)
+    assert found == [{"a": 2, "width": 1.0}]
+
+
+def test_the_baseline_is_not_begun_with_again() -> None:
+    known = {"width": 1.0, "a": 1}
+    found = starting_points([{"a": 1}, {"a": 2}], admits=lambda values: True, known=known, first_rung=4)
+    assert found == [{"a": 2, "width": 1.0}]
+
+
+@pytest.mark.parametrize(("first_rung", "num"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4), (81, 5)])
+def test_they_take_at_most_half_of_the_first_rung_and_at_least_one_slot(first_rung: int, num: int) -> None:
+    networks = [{"a": number} for number in range(5)]
+    assert len(starting_points(networks, admits=lambda _: True, known=None, first_rung=first_rung)) == num
+
+
+def test_where_a_network_comes_from_is_told_by_its_values() -> None:
+    stored = {"begin_with": [{"a": 1, "b": 2}], "settings": {}}
+    assert origin({"b": 2, "a": 1}, stored) == "starting point"
+    assert origin({"b": 3, "a": 1}, stored) == ""
+    assert origin({"b": 2, "a": 1}, {**stored, "settings": {"from_runs": ["x"]}}) == "from an earlier run"
+    assert origin({"a": 1}, {"begin_with": None, "settings": {}}) == ""
+    assert origin({"a": 1}, {"settings": {}}) == ""
