@@ -130,6 +130,11 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         dest="from_runs",
         help="begin with the best networks of earlier runs",
     )
+    add(
+        "--starting-points",
+        choices=("yes", "no"),
+        help="whether to begin with networks known to train well (yes); no: all are drawn",
+    )
     add("--plan", action="store_true", help="print what would be run, and end")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
@@ -240,7 +245,7 @@ SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
     *("final_seconds", "precision", "workers", "image_size", "objective", "class_weights"),
-    *("space", "baseline", "from_runs"),
+    *("space", "baseline", "from_runs", "starting_points"),
 )
 
 

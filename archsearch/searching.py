@@ -231,7 +231,7 @@ class Search:
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
             if stored is None:
-                notes += self._begin_with(earlier, tuner, problem)
+                notes += self._begin_with(earlier, tuner, problem, settings)
             else:
                 tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
@@ -259,7 +259,11 @@ class Search:
         return _read_baseline(settings)
 
     def _begin_with(
-        self, earlier: list[dict[str, Any]], tuner: HyperbandTuner, problem: Problem
+        self,
+        earlier: list[dict[str, Any]],
+        tuner: HyperbandTuner,
+        problem: Problem,
+        settings: SearchSettings,
     ) -> list[str]:
         """Gives the first slots the best networks of earlier runs, else the starting points of the space.
 
@@ -277,7 +281,7 @@ class Search:
                 num=most(first_rung),
             )
             return notes
-        if problem.own:
+        if problem.own or settings.starting_points == "no":
             return []
         draws.begin_with = starting_points(
             map(draws.complete, STARTING_POINTS),

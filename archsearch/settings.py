@@ -124,10 +124,13 @@ class SearchSettings:
     """A file with another network as trial 0: JSON with its values, or a saved `.keras` model."""
     from_runs: tuple[str, ...] = ()
     """Earlier runs, with whose best networks the search begins."""
+    starting_points: str = "yes"
+    """Whether the search begins with networks that are known to train well, where it has no earlier runs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "from_runs", tuple(self.from_runs))  # of JSON a list
         _one_of("--flip", self.flip, ("auto", "yes", "no"))
+        _one_of("--starting-points", self.starting_points, ("yes", "no"))
         _one_of("--recipe", self.recipe, RECIPES)
         check_precision(self.precision)
         _one_of("--objective", self.objective, OBJECTIVES)

@@ -168,6 +168,7 @@ def test_random_search_promotes_nothing_and_keeps_to_the_limits_of_the_product()
     search, _ = Job("random-search", Budget("12m"), 0, "cifar10").commands("logs", limits)
     flags = search_parser("search.py").parse_args(search[1:])
     assert (flags.images_per_epoch, flags.max_macs, flags.confirm) == (9000, 20_000_000, 0)
+    assert flags.starting_points == "no"
     brackets = plan_brackets(max_epochs=flags.max_epochs, factor=flags.factor)
     assert [bracket.rungs for bracket in brackets] == [(Rung(epochs=9, size=2),)]
 

@@ -16,6 +16,7 @@ import pytest
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.errors import HyperModelError, UserError
 from archsearch.plan import plan_brackets
+from archsearch.reporting.summary import summary
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.searching import Search, planned
@@ -686,8 +687,6 @@ def test_a_baseline_of_the_built_in_space_is_narrowed_like_the_documented_one(tm
     assert network["convs"] == [1, 1]
     assert run.baseline.macs is not None
     assert run.baseline.macs <= 300_000
-    from archsearch.reporting.summary import summary
-
     said = f"the network of mine.json at width {values['width']:.2f}"
     assert any(said in line for line in summary(run))
 
@@ -716,6 +715,41 @@ def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_
     others = {each.trial_id: each for each in plain.trials}
     assert others["b1-r0-s0"].hyperparameters != best.hyperparameters
     assert others["b1-r0-s2"].hyperparameters == trials["b1-r0-s2"].hyperparameters
+
+
+def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path: Path) -> None:
+    """Three slots in the first rung, one of them at most, and as wide as the limit admits."""
+    heard = Listener()
+    given = {**SMALL, "max_macs": 2_000_000, "seed": 5}
+    run = search(tmp_path / "run", Stub(), hypermodel=None, **given, callbacks=(heard,))
+    trials = {each.trial_id: each for each in run.trials}
+    first = trials["b1-r0-s0"]
+    assert first.hyperparameters["growth"] == 4.0
+    assert 0 < first.hyperparameters["width"] < 1
+    assert first.macs is not None
+    assert 1_000_000 < first.macs <= 2_000_000
+    assert settings(tmp_path / "run")["begin_with"] == [first.hyperparameters]
+    [said] = [note for note in heard.notes if "starting points" in note]
+    assert said.endswith("M macs.")
+    assert "pool first | linear" in said
+
+    plain = search(tmp_path / "plain", Stub(), hypermodel=None, **given, starting_points="no")
+    others = {each.trial_id: each for each in plain.trials}
+    assert settings(tmp_path / "plain")["begin_with"] is None
+    assert others["b1-r0-s0"].hyperparameters["width"] == 1.0
+    assert others["b1-r0-s1"].hyperparameters == trials["b1-r0-s1"].hyperparameters
+
+
+def test_a_winner_that_was_not_drawn_is_called_so(tmp_path: Path) -> None:
+    class FirstWins(Stub):
+        def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+            result = super().__call__(task, on_epoch)
+            score = 1.0 if task.values.get("growth") == 4.0 and task.values["width"] < 1 else 0.0
+            last = {**result.curve[-1], "val_accuracy": score}
+            return dataclasses.replace(result, curve=(*result.curve[:-1], last))
+
+    run = search(tmp_path / "run", FirstWins(), hypermodel=None, **SMALL, max_macs=2_000_000)
+    assert "           starting point, not drawn" in list(summary(run))
 
 
 def test_what_it_begins_with_is_kept_when_it_is_interrupted(undisturbed: Path, tmp_path: Path) -> None:

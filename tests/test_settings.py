@@ -224,6 +224,7 @@ def test_another_place_of_the_images_is_let_through() -> None:
         ({"objective": "val_loss"}, "objective: stored val_accuracy, given val_loss"),
         ({"objective": "val_macro_f1"}, "objective: stored val_accuracy, given val_macro_f1"),
         ({"class_weights": "balanced"}, "class weights: stored none, given balanced"),
+        ({"starting_points": "no"}, "starting points: stored yes, given no"),
         ({"image_size": "32x32"}, "image size: stored None, given 32x32"),
         ({"images_per_epoch": 100}, "images per epoch: stored 1500, given 100"),
         ({"recipe": "documented"}, "recipe: stored modern, given documented"),
@@ -292,6 +293,7 @@ def test_a_size_below_that_of_the_space_is_refused(size: str) -> None:
             "--objective must be one of val_accuracy, val_loss, val_balanced_accuracy, val_macro_f1",
         ),
         ("class_weights", "--class-weights must be one of none, balanced"),
+        ("starting_points", "--starting-points must be one of yes, no"),
     ],
 )
 def test_other_words_are_refused(name: str, sentence: str) -> None:

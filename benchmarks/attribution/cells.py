@@ -141,8 +141,10 @@ class Job:
 def random_flags(limits: Mapping[str, Any]) -> list[str]:
     """Of a search that trains every draw with the full fidelity of the product's search, within its limits.
 
-    A factor above the fidelity leaves Hyperband one bracket of one rung: nothing is promoted.
+    A factor above the fidelity leaves Hyperband one bracket of one rung: nothing is promoted. Without
+    starting points every network but the baseline is drawn.
     """
     flags = ["--max-epochs", str(limits["max_epochs"]), "--factor", str(limits["max_epochs"] + 1)]
     flags += ["--images-per-epoch", str(limits["images_per_epoch"]), "--confirm", "0"]
+    flags += ["--starting-points", "no"]
     return flags if limits["max_macs"] is None else [*flags, "--max-macs", str(limits["max_macs"])]

@@ -64,7 +64,7 @@ def train(
         num_validation=len(splits.validation),
         batch_size=RECIPES[recipe].batch_size,
     )
-    measured, macs = problem.measured_network(settings)
+    measured, macs = problem.measured_network(problem.searched_macs(settings))
     speed = measure_speed(problem.hypermodel, measured, macs=macs, data=problem.data)
     left = seconds - (time.time() - start)
     admitted = int(work.macs_for(FINAL_EPOCHS, left, speed))
