@@ -56,6 +56,9 @@ $(INSTALLED): anew
 endif
 endif
 
+# A test module at a time in each process. More than four would fill the memory of a small machine.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 .PHONY: help install demo test lint test-fast test-tensorflow test-end-to-end versus python clean anew
 
 help: ## this list
@@ -71,7 +74,7 @@ demo: $(INSTALLED) ## search on `digits` for 90 seconds, then train the best net
 	@echo "To see both: $(BIN)/tensorboard --logdir logs"
 
 test: lint ## lint, types and all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(INSTALLED) ## lint, format and types
 	$(BIN)/ruff check .
@@ -79,13 +82,13 @@ lint: $(INSTALLED) ## lint, format and types
 	$(BIN)/mypy space archsearch search.py final_train.py
 
 test-fast: $(INSTALLED) ## the tests that need no TensorFlow
-	$(BIN)/python -m pytest -m 'not tensorflow and not end_to_end'
+	$(PYTEST) -m 'not tensorflow and not end_to_end'
 
 test-tensorflow: $(INSTALLED) ## the tests that import TensorFlow
-	$(BIN)/python -m pytest -m 'tensorflow and not end_to_end'
+	$(PYTEST) -m 'tensorflow and not end_to_end'
 
 test-end-to-end: $(INSTALLED) ## the tests that run whole commands
-	$(BIN)/python -m pytest -m end_to_end
+	$(PYTEST) -m end_to_end
 
 versus: $(INSTALLED) ## this project against Keras Tuner, both measured: docs/versus.md
 	$(BIN)/python benchmarks/versus.py

@@ -44,6 +44,7 @@ LITERT = ["ai-edge-litert>=2,<3"]
 DEVELOPMENT = [
     "pytest>=8.3,<10",
     "pytest-timeout>=2.3.1,<3",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.110,<7",
     "ruff>=0.17,<0.18",  # formats differ from one 0.x to the next
     "mypy>=2.4,<3",
