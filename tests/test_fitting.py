@@ -281,6 +281,24 @@ def test_twelve_epochs_of_the_limit_fit_the_final_training() -> None:
     assert fit_length(work, macs=plan.max_macs * 1.1, seconds=3600.0, speed=plan.speed).epochs == 11
 
 
+def test_the_final_training_is_sized_by_its_own_speed() -> None:
+    """Wide networks are faster per mac; the search, whose networks are narrow, is planned as before."""
+    plans = [
+        fit(
+            SearchSettings(max_epochs=9, final_seconds=3600.0),
+            population=population(),
+            num_train=NUM_TRAIN,
+            num_validation=NUM_VALIDATION,
+            speed=Speed(1e11, 2.0, "measured"),
+            final_speed=final_speed,
+        )
+        for final_speed in (None, Speed(2e11, 2.0, "measured"))
+    ]
+    assert plans[1].final_macs == int(3554 * 2e11 / 1_729_050)
+    assert plans[0].final_macs == int(3554 * 1e11 / 1_729_050)
+    assert plans[1].speed == plans[0].speed
+
+
 def test_a_tighter_limit_that_is_given_is_kept() -> None:
     plan = fitted(1e11, max_epochs=9, final_seconds=3600.0, max_macs=8_000_000)
     assert plan.max_macs == 8_000_000
