@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
-from archsearch.dataset import ImageStatistics, Splits, image_statistics
+from archsearch.dataset import ImageStatistics, Splits
 from archsearch.errors import HyperModelError, UserError
 from archsearch.fitting import Population, family_population
 from archsearch.measuring import Measured, measure
@@ -60,7 +60,7 @@ def problem_of(
     from archsearch.training import TrainingData, recipe_of
 
     data = TrainingData(splits.train, splits.validation, splits.num_classes, splits.flip)
-    statistics = image_statistics(splits.train)
+    statistics = splits.statistics
     if hypermodel is not None:
         count_params = settings.max_params is not None
         with built_by_the_user(hypermodel):

@@ -21,7 +21,7 @@ from archsearch.checkpoints import Checkpoints, restore
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.trials import Status
-from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, Watch
+from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, StepsChange, Watch
 from space.recipe import MODERN, Recipe
 
 if TYPE_CHECKING:
@@ -163,10 +163,16 @@ def _gradients_forgotten() -> Iterator[None]:
 class Training:
     """One network, trained for all its epochs, from where an earlier process left it.
 
+    Keras takes one number of steps for all epochs of a `fit`. Where it changes, `fit` is left as the next
+    epoch begins, and called again. To a callback of the hypermodel's own that is what a kill is: it begins
+    anew, so one that keeps a state (`EarlyStopping`, say) counts from there. `on_train_end` comes once, at the
+    end of all epochs, and whenever a callback wants no more of them there are none.
+
     Args:
         task: What to train.
         on_epoch: Told of every epoch.
-        steps: Of each epoch to come, asked for after every epoch; all whole batches by default.
+        steps: Of each epoch to come, asked for before it begins and noted in the curve; all whole batches by
+            default.
     """
 
     def __init__(self, task: TrialTask, on_epoch: OnEpoch, steps: StepsOfEpoch | None = None) -> None:
@@ -175,6 +181,7 @@ class Training:
         recipe = recipe_of(task.hypermodel, flip=task.dataset.flip)
         num_images = len(task.dataset.train)
         full = steps_per_epoch(num_images, min(recipe.batch_size, num_images))
+        self.notes_steps = steps is not None
         self.steps: StepsOfEpoch = steps or (lambda _curve: full)
         self.earlier_seconds = 0.0
         """Wall-clock that earlier processes spent on it."""
@@ -207,15 +214,18 @@ class Training:
                 curve=curve,
                 checkpoints=checkpoints,
                 goes_on=partial(self._keeps, steps),
+                steps=steps if self.notes_steps else None,
             )
-            self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
-            if not watch.stopped:  # all epochs are done, or the hypermodel's own callback wants no more
-                break
+            try:
+                self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
+            except StepsChange:
+                continue
+            break  # all epochs are done, or a callback of the hypermodel's own wants no more
         return model
 
     def _keeps(self, steps: int, curve: Sequence[Epoch]) -> bool:
         """Whether the next epoch has so many steps too."""
-        return len(curve) == self.task.epochs or self.steps(curve) == steps
+        return self.steps(curve) == steps
 
     def _go_on(self, model: keras.Model, checkpoints: Checkpoints) -> list[Epoch]:
         """Takes up what an earlier process came to, and reports its epochs."""

@@ -45,6 +45,7 @@ def read_folder(root: Path, *, image_size: tuple[int, int] | None, cache: Path |
         has_test=bool(folder.test.files),
         flip_default=None,
         notes=(*folder.notes, *_broken_note(broken)),
+        num_test=len(folder.test.files),
     )
 
 
