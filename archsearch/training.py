@@ -165,8 +165,8 @@ class Training:
 
     Keras takes one number of steps for all epochs of a `fit`. Where it changes, `fit` is left as the next
     epoch begins, and called again. To a callback of the hypermodel's own that is what a kill is: it begins
-    anew, so one that keeps a state (`EarlyStopping`, say) counts from there. `on_train_end` comes once, at the
-    end of all epochs, and whenever a callback wants no more of them there are none.
+    anew, so one that keeps a state (`EarlyStopping`, say) counts from there. `on_train_end` comes once, at
+    the end of all epochs, and whenever a callback wants no more of them there are none.
 
     Args:
         task: What to train.
