@@ -24,9 +24,6 @@ BEGUN = "begun.json"
 ELAPSED = "elapsed_seconds"
 """In that file, beside what it depends on."""
 
-SECONDS_BETWEEN_NOTES = 10.0
-"""Of the wall-clock, at the end of an epoch: what comes after the last note is not counted after a kill."""
-
 
 @dataclass
 class Unfinished:
@@ -44,7 +41,6 @@ class Unfinished:
 
     def __post_init__(self) -> None:
         self._description: Mapping[str, Any] = self.begun or {}
-        self._noted = time.time()
 
     @staticmethod
     def exists(target: Path) -> bool:
@@ -87,12 +83,11 @@ class Unfinished:
         self._description = description
         if self.begun is None:
             self.remove()
-            self._write()
+            self.note_time()
 
     def note_time(self) -> None:
-        """Notes the wall-clock so far, if the last note is old."""
-        if time.time() - self._noted >= SECONDS_BETWEEN_NOTES:
-            self._write()
+        """Notes the wall-clock so far; what comes after the last note is not counted after a kill."""
+        write_json(self.folder / BEGUN, {**self._description, ELAPSED: time.time() - self.start})
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[None]:
@@ -100,16 +95,12 @@ class Unfinished:
         try:
             yield
         except KeyboardInterrupt:
-            self._write()
+            self.note_time()
             raise
 
     def remove(self) -> None:
         """All that was kept of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _write(self) -> None:
-        self._noted = time.time()
-        write_json(self.folder / BEGUN, {**self._description, ELAPSED: self._noted - self.start})
 
 
 def _folder(target: Path) -> Path:

@@ -74,10 +74,14 @@ def test_a_narrowed_baseline_is_widened_from_its_own_width(hypermodel: Any) -> N
     assert macs_of(hypermodel, wider) == whole
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 def test_networks_that_do_not_know_their_macs_are_not_widened() -> None:
     assert widened(SimpleNamespace(), {"units": 3}, 10**9) == {"units": 3}
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 def test_networks_that_do_not_follow_the_width_are_not_widened() -> None:
     """Of a family of the user's own."""
     network = SimpleNamespace(macs=lambda shape: 1000, params=lambda shape, classes: 10)
@@ -171,7 +175,7 @@ WORK = Work(num_train=1000, num_validation=100, num_evaluated=250, batch_size=10
 """Ten steps; 3,100 passes in a full epoch."""
 
 
-def notes(length: Length, *, max_seconds: float = 100.0, left: float = 100.0) -> list[str]:
+def notes(length: Length, *, max_seconds: float = 90.0, left: float = 90.0) -> list[str]:
     """Of a machine with a thousand passes and 3 seconds of overhead."""
     speed = Speed(1000.0, overhead_seconds=3.0, source="measured")
     return [*final_task._length_notes(WORK, length, 1, speed, max_seconds, left)]
@@ -179,13 +183,13 @@ def notes(length: Length, *, max_seconds: float = 100.0, left: float = 100.0) ->
 
 def test_epochs_that_are_parts_of_a_pass_are_said_to_be() -> None:
     assert notes(Length(8, 3)) == [
-        "8 epochs of 300 images, 2.4 passes over all of them, fit into 100 s",
+        "8 epochs of 300 images, 2.4 passes over all of them, fit into 90 s",
         "50 epochs of all images would take 3 min",  # 155 s, and 3.25 s
     ]
 
 
 def test_whole_epochs_are_said_by_their_images() -> None:
-    assert notes(Length(60, 10)) == ["60 epochs of 1,000 images fit into 100 s"]
+    assert notes(Length(60, 10)) == ["60 epochs of 1,000 images fit into 90 s"]
 
 
 def test_the_most_epochs_are_said_to_end_early() -> None:
@@ -201,4 +205,4 @@ def test_a_time_for_less_than_a_step_is_said_to_be_too_short() -> None:
 
 
 def test_one_step_that_fits_is_no_reason_to_complain() -> None:
-    assert notes(Length(1, 1))[0] == "1 epoch of 100 images, 0.1 passes over all of them, fit into 100 s"
+    assert notes(Length(1, 1))[0] == "1 epoch of 100 images, 0.1 passes over all of them, fit into 90 s"
