@@ -124,6 +124,14 @@ def test_what_was_stored_comes_back(tmp_path: Path) -> None:
     assert run.seconds == 120
 
 
+@pytest.mark.parametrize("precision", ["half", None, ["float32"]])
+def test_a_precision_that_there_is_not_is_refused(tmp_path: Path, precision: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"settings\.json is not what a search .* \(--precision must be one of"
+    ):
+        _ = stored(tmp_path, precision=precision).stored
+
+
 def test_a_run_without_trials(tmp_path: Path) -> None:
     run = stored(tmp_path, finished=False)
     assert (run.trials, run.incumbent, run.baseline, run.lift, run.seconds) == ([], None, None, None, 0)
