@@ -75,8 +75,10 @@ def final_train(
         data: As for `search`; what the run was searched on by default.
         run: Name of the run; with "documented" it need not exist.
         logs: Folder of all runs.
-        **options: `epochs` (50), `recipe`, `seed`, `overwrite`, `verbose`, `hypermodel` as in
-            `archsearch.final_training.FinalTraining`.
+        **options: Any other field of `archsearch.final_training.FinalTraining`: `epochs` (50 without a time)
+            or `max_seconds` (of wall-clock; what the search aimed at), `all_data=True` to train on the
+            validation part too, `tta=True` to test also with several views averaged, `precision`, `recipe`,
+            `seed`, `export` (formats, such as `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
 
     Returns:
         What result.json holds.

@@ -7,7 +7,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,8 @@ class Splits:
     """Whether there is a test part; if not, `read_test` refuses."""
     read_test: Callable[[], Images]
     """Reads the test part when called. A search never calls it."""
+    num_test: int | None = None
+    """Images of the test part, unreadable ones counted in; None where it would have to be read."""
 
     @property
     def image_shape(self) -> Shape:
@@ -71,6 +73,11 @@ class Splits:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @cached_property
+    def statistics(self) -> ImageStatistics:
+        """Of the training part; every image is looked at, once."""
+        return image_statistics(self.train)
 
     def read_both(self) -> Images:
         """The training part, then the validation part; of memory maps another one, in a temporary folder.
@@ -192,6 +199,7 @@ def load(
         content_hash=content_hash,
         has_test=source.has_test,
         read_test=partial(_read_test, source),
+        num_test=source.num_test,
     )
 
 

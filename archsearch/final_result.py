@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch import runtime
+from archsearch.batches import steps_per_epoch
 from archsearch.class_measures import balanced_accuracy, macro_f1
-from archsearch.dataset import Splits, image_statistics, num_identical
+from archsearch.dataset import Splits, num_identical
 from archsearch.measuring import measure
 from archsearch.model_file import save_model
 from archsearch.problem import describe_dataset
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from archsearch.evaluation import Evaluation
     from archsearch.final_task import FinalTask
+    from archsearch.training import TrialTask
 
 Epoch = dict[str, float]
 
@@ -60,10 +62,8 @@ class Trained:
     splits: Splits
     model: keras.Model
     history: list[Epoch]
-    earlier_seconds: float
-    """Wall-clock that earlier processes spent on it."""
     start: float
-    """When this process began, as `time.time()`."""
+    """When it began, as `time.time()`, as if all its processes had followed at once."""
     search_seconds: float | None
 
 
@@ -100,7 +100,7 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         events.network(model)
     result = {
         **_network(trained),
-        "dataset": describe_dataset(splits, image_statistics(splits.train)),
+        "dataset": describe_dataset(splits, splits.statistics),
         "num_test": len(test_images),
         "num_test_in_training": num_identical(test_images, train),
         "test_loss": test.loss,
@@ -113,8 +113,8 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "accuracy_gap": training.accuracy - test.accuracy,
         "per_class": test.per_class(splits.class_names),
         "num_train": len(train),
-        **dataclasses.asdict(final.options),
-        "seconds": trained.earlier_seconds + time.time() - trained.start,
+        **_options(trained),
+        "seconds": time.time() - trained.start,
         "search_seconds": trained.search_seconds,
         "published": PUBLISHED if _is_cifar10(splits) else None,
         "machine": runtime.machine(),
@@ -141,6 +141,28 @@ def _network(trained: Trained) -> dict[str, Any]:
     }
 
 
+def _options(trained: Trained) -> dict[str, Any]:
+    """What was asked for, and what was trained of it: to a time, epochs change their length."""
+    options = dataclasses.asdict(trained.final.options)
+    del options["steps_per_epoch"]
+    return {
+        **options,
+        "epochs": len(trained.history),
+        "planned_epochs": options["epochs"],
+        "num_images_passed": num_images_passed(trained.final.task, trained.history),
+    }
+
+
+def num_images_passed(task: TrialTask, history: Sequence[Epoch]) -> int:
+    """Training images that the gradient steps of these epochs took, every time counted."""
+    from archsearch.training import recipe_of
+
+    num_train = len(task.dataset.train)
+    batch_size = min(recipe_of(task.hypermodel, flip=task.dataset.flip).batch_size, num_train)
+    full = steps_per_epoch(num_train, batch_size)
+    return batch_size * sum(int(epoch.get("steps", full)) for epoch in history)
+
+
 def _pictures(
     history: list[Epoch], test: Evaluation, images: NDArray[np.uint8], class_names: Sequence[str]
 ) -> dict[str, Figure]:
@@ -161,7 +183,7 @@ def _pictures(
 
 def _is_cifar10(splits: Splits) -> bool:
     """Whether these are CIFAR-10, under whatever name, so that the published figures compare."""
-    mean = image_statistics(splits.train).mean
+    mean = splits.statistics.mean
     return (
         splits.image_shape == (32, 32, 3)
         and splits.num_classes == 10
@@ -194,11 +216,7 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
             f", widened from the {found / 1e6:.1f} M found" if found not in (None, result["macs"]) else ""
         )
         yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs{widened}"
-    all_data = ", validation part included" if result["all_data"] else ""
-    yield (
-        f"{result['epochs']} epochs on {result['num_train']:,} images{all_data}, "
-        f"in {result['seconds'] / 60:.1f} min"
-    )
+    yield f"{_length(result)}, in {result['seconds'] / 60:.1f} min"
     if result["num_test_in_training"]:
         yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
     published = result["published"]
@@ -207,3 +225,12 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
             f"published for the documented network after {published['epochs']} epochs: test accuracy "
             f"{published['test_accuracy']:.4f}, training {published['train_accuracy']:.4f}"
         )
+
+
+def _length(result: Mapping[str, Any]) -> str:
+    epochs, num_train, passed = result["epochs"], result["num_train"], result.get("num_images_passed")
+    all_data = ", validation part included" if result["all_data"] else ""
+    if passed is None or result["max_seconds"] is None:
+        return f"{epochs} epochs on {num_train:,} images{all_data}"
+    each = f"{epochs} epochs of {passed // epochs:,} images on average"
+    return f"{each}, {passed / num_train:.1f} passes over {num_train:,} images{all_data}"

@@ -12,7 +12,16 @@ from archsearch.batches import View
 from archsearch.evaluation import views
 from archsearch.measuring import Measured, measure
 from archsearch.plan import Speed, format_epochs, format_seconds
-from archsearch.time_fit import DEFAULT_EPOCHS, Length, OnTime, Work, fit_length
+from archsearch.time_fit import (
+    CLOSING_SECONDS,
+    DEFAULT_EPOCHS,
+    MAX_EPOCHS,
+    Length,
+    OnTime,
+    Work,
+    fit_length,
+    usable,
+)
 
 if TYPE_CHECKING:
     from archsearch.training import TrialTask
@@ -39,10 +48,6 @@ class Options:
     precision: str
     """Keras's policy."""
 
-    @property
-    def num_views(self) -> int:
-        return len(views(flip=True)) if self.tta else 1
-
 
 @dataclass(frozen=True)
 class FinalTask:
@@ -53,6 +58,8 @@ class FinalTask:
     on_time: OnTime | None
     notes: tuple[str, ...]
     """For the person who waits: how long it will take."""
+    num_test: int | None = None
+    """Images of the test part; `None` where it would have to be read for that."""
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -102,7 +109,7 @@ def fitted(final: FinalTask, *, start: float) -> FinalTask:
     options, task = final.options, final.task
     if options.max_seconds is None:
         return final
-    work = _work(options, task)
+    work = _work(final)
     macs = measure(task.hypermodel, task.values).macs or 1
     speed = _measured_speed(task, macs)
     left = options.max_seconds - (time.time() - start)
@@ -111,29 +118,36 @@ def fitted(final: FinalTask, *, start: float) -> FinalTask:
         dataclasses.replace(task, epochs=length.epochs),
         dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
         on_time=None,
-        notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds)),
+        notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds, left)),
+        num_test=final.num_test,
     )
 
 
 def kept_on_time(final: FinalTask, *, start: float) -> FinalTask:
-    """With epochs that change their length when the machine turns out slower or faster, if it has a time."""
+    """With epochs that change their length when the machine turns out slower or faster, if it has a time.
+
+    Args:
+        final: What is trained.
+        start: When it began, as `time.time()`, as if all its processes had followed at once.
+    """
     options = final.options
     if options.max_seconds is None or options.steps_per_epoch is None:
         return final
     length = Length(options.epochs, options.steps_per_epoch)
-    on_time = OnTime(_work(options, final.task), length, seconds=options.max_seconds, start=start)
+    on_time = OnTime(_work(final), length, seconds=options.max_seconds, start=start)
     return dataclasses.replace(final, on_time=on_time)
 
 
-def _work(options: Options, task: TrialTask) -> Work:
+def _work(final: FinalTask) -> Work:
     from archsearch.training import recipe_of
 
-    data = task.dataset
+    data = final.task.dataset
     return Work.final(
         num_train=len(data.train),
         num_validation=len(data.validation or ()),
-        batch_size=recipe_of(task.hypermodel, flip=data.flip).batch_size,
-        num_views=options.num_views,
+        batch_size=recipe_of(final.task.hypermodel, flip=data.flip).batch_size,
+        num_test=final.num_test,
+        num_views=len(final.views),
     )
 
 
@@ -143,9 +157,21 @@ def _measured_speed(task: TrialTask, macs: int) -> Speed:
     return measure_speed(task.hypermodel, task.values, macs=macs, data=task.dataset)
 
 
-def _length_notes(work: Work, length: Length, macs: int, speed: Speed, max_seconds: float) -> Iterator[str]:
-    images = length.steps_per_epoch * work.batch_size
-    yield f"{format_epochs(length.epochs)} of {images:,} images fit into {format_seconds(max_seconds)}"
+def _length_notes(
+    work: Work, length: Length, macs: int, speed: Speed, max_seconds: float, left: float
+) -> Iterator[str]:
+    epochs, images = format_epochs(length.epochs), length.steps_per_epoch * work.batch_size
+    seconds, limit = work.seconds(length, macs=macs, speed=speed), format_seconds(max_seconds)
+    if length == Length(1, 1) and seconds > usable(left):
+        needed = format_seconds(max_seconds - left + seconds + CLOSING_SECONDS)
+        yield f"{limit} are too short: one step and the test take about {needed}; give a longer --max-time"
+    elif length.epochs == MAX_EPOCHS and length.steps_per_epoch == work.full_steps:
+        yield f"{epochs} of all images are the most, so it may end before its {limit}; --epochs can give more"
+    elif length.steps_per_epoch < work.full_steps:
+        passes = length.epochs * length.steps_per_epoch / work.full_steps
+        yield f"{epochs} of {images:,} images, {passes:.1f} passes over all of them, fit into {limit}"
+    else:
+        yield f"{epochs} of {images:,} images fit into {limit}"
     if length.epochs < DEFAULT_EPOCHS:
         whole = work.seconds(Length(DEFAULT_EPOCHS, work.full_steps), macs=macs, speed=speed)
         yield f"{DEFAULT_EPOCHS} epochs of all images would take {format_seconds(whole)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.class_measures import CLASS_OBJECTIVES
-from archsearch.dataset import Splits, image_statistics, load
-from archsearch.errors import UserError, writing
+from archsearch.dataset import Splits, load
+from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
-from archsearch.fingerprint import differences
 from archsearch.measuring import measure
 from archsearch.own_space import load_space
 from archsearch.problem import built_in_hypermodel, hypermodel_name
@@ -28,19 +26,15 @@ from archsearch.reporting.progress import DecodingProgress, TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
 from archsearch.run import BUILT_IN, Run, open_run
-from archsearch.run_folder import UNFINISHED, RunFolder, locked, read_json, write_json
+from archsearch.run_folder import RunFolder, locked, read_json
 from archsearch.settings import check_precision, check_seconds, check_seed
 from archsearch.time_fit import DEFAULT_EPOCHS
 from archsearch.trials import TrialRecord
-from archsearch.typed import from_plain
+from archsearch.unfinished import Unfinished, put_in_place
 from space.recipe import DOCUMENTED, RECIPES, Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
-
-
-BEGUN = "begun.json"
-"""In the folder of a training that is not complete: what it depends on."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,8 @@ class FinalTraining:
         data: Instead of what the run was searched on; needed where that were arrays.
         folder: Of the run. With "documented" it need not hold a search; one that is there lends its images,
             validation split and seed, unless `data` is given.
-        epochs: Of one complete schedule; `None`: as many as the time admits, or 50 without a time.
+        epochs: Of one complete schedule; `None`: as many as the time admits, at most 200 and parts of a pass
+            where it admits few, or 50 without a time.
         max_seconds: Wall-clock of all of it; `None`: what the search of the run aimed at, unless epochs are
             given.
         all_data: Whether the validation part is trained on too; there is no validation then.
@@ -93,20 +88,22 @@ class FinalTraining:
         with locked(target.with_name(f"{target.name}.lock"), target), ExitStack() as ends:
             runtime.configure()
             # An earlier result stays until this one is complete.
-            unfinished = _unfinished(target)
-            begun = None if self.overwrite else _begun(unfinished)
+            unfinished = Unfinished.of(target, start=start, overwrite=self.overwrite)
+            begun = unfinished.begun
             splits = self._load(run, begun)
             if not splits.has_test:
                 raise UserError(f"{splits.name} has no test part, on which a final training ends.")
             ends.enter_context(runtime.own_precision())
             options = self._options(run, begun)
             final = self._task(self._hypermodel(run, splits), run, record, splits, options)
-            final = self._begin(final, begun, splits, unfinished, start)
-            if (unfinished / RESULT).exists():  # the process was killed before it stood in its place
-                result = read_json(unfinished / RESULT)
+            final = self._begin(final, splits, unfinished)
+            if (unfinished.folder / RESULT).exists():  # the process was killed before it stood in its place
+                result = read_json(unfinished.folder / RESULT)
             else:
-                result = leave(self._train(final, run, record, splits, unfinished, start), unfinished)
-            _put_in_place(unfinished, target)
+                with unfinished.timed():
+                    trained = self._train(final, run, record, splits, unfinished)
+                    result = leave(trained, unfinished.folder)
+            put_in_place(unfinished.folder, target)
             self._take_away(run, target, splits)
             return result
 
@@ -159,8 +156,7 @@ class FinalTraining:
         name = self.what if self.what in ("best", "documented") else f"trial-{self.what}"
         target = self.folder.final(name)
         # An interrupted one beside it was begun with --overwrite, and goes on without.
-        interrupted = (_unfinished(target) / BEGUN).exists()
-        if (target / RESULT).exists() and not interrupted and not self.overwrite:
+        if (target / RESULT).exists() and not Unfinished.exists(target) and not self.overwrite:
             raise UserError(
                 f"{target} holds an earlier final training. Add --overwrite to replace it; its network is "
                 f"exported by `{export_command(target, self.export or ('FORMATS',))}`."
@@ -210,7 +206,7 @@ class FinalTraining:
         if run is not None and stored != BUILT_IN and run.settings.space is not None:
             if self.recipe is not None:
                 raise UserError("A space of your own brings its own recipe; leave --recipe out.")
-            return load_space(run.settings.space, splits, image_statistics(splits.train))
+            return load_space(run.settings.space, splits, splits.statistics)
         if stored != BUILT_IN:
             raise UserError(
                 f"This run searched {stored}: call archsearch.final_train(hypermodel=...) with it."
@@ -221,7 +217,7 @@ class FinalTraining:
             recipe = DOCUMENTED
         else:  # as it was then, whatever a later version means by its name
             recipe = Recipe.from_dict(run.stored["recipe"])
-        return built_in_hypermodel(splits, recipe, image_statistics(splits.train))
+        return built_in_hypermodel(splits, recipe, splits.statistics)
 
     # The training.
 
@@ -279,40 +275,26 @@ class FinalTraining:
             epochs=options.epochs,
             seed=options.seed,
         )
-        return FinalTask(task, options, on_time=None, notes=())
+        return FinalTask(task, options, on_time=None, notes=(), num_test=splits.num_test)
 
-    def _begin(
-        self,
-        final: FinalTask,
-        begun: Mapping[str, Any] | None,
-        splits: Splits,
-        folder: Path,
-        start: float,
-    ) -> FinalTask:
+    def _begin(self, final: FinalTask, splits: Splits, unfinished: Unfinished) -> FinalTask:
         """Notes what it is in the folder, to be continued, or finds that an interrupted one was the same.
 
         Raises:
             UserError: It was another one.
         """
-        if begun is None:
-            final = fitted(final, start=start)
-        description = {
-            **dataclasses.asdict(final.options),
-            "hypermodel": hypermodel_name(final.task.hypermodel),
-            "images": splits.content_hash,
-            **final.task.identity,
-        }
-        changes = [] if begun is None else list(differences("", begun, description))
-        if changes:
-            raise UserError(
-                f"An interrupted final training in {folder} was another one ({'; '.join(changes)}). "
-                "Give the same to continue it, or --overwrite to start over."
-            )
-        if begun is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        write_json(folder / BEGUN, description)
-        task = dataclasses.replace(final.task, resume_folder=folder / RESUME)
-        return kept_on_time(dataclasses.replace(final, task=task), start=start)
+        if unfinished.begun is None:
+            final = fitted(final, start=unfinished.start)
+        unfinished.begin(
+            {
+                **dataclasses.asdict(final.options),
+                "hypermodel": hypermodel_name(final.task.hypermodel),
+                "images": splits.content_hash,
+                **final.task.identity,
+            }
+        )
+        task = dataclasses.replace(final.task, resume_folder=unfinished.folder / RESUME)
+        return kept_on_time(dataclasses.replace(final, task=task), start=unfinished.start)
 
     def _train(
         self,
@@ -320,8 +302,7 @@ class FinalTraining:
         run: Run | None,
         record: TrialRecord | None,
         splits: Splits,
-        target: Path,
-        start: float,
+        unfinished: Unfinished,
     ) -> Trained:
         from archsearch.training import Training
         from archsearch.watch import Diverged
@@ -329,7 +310,7 @@ class FinalTraining:
         history: list[Epoch] = []
         task = final.task
         with ExitStack() as stack:
-            events = stack.enter_context(TrialEvents(target))
+            events = stack.enter_context(TrialEvents(unfinished.folder))
             progress = stack.enter_context(TrainingProgress("final training")) if self.verbose else None
             if progress is not None:
                 for note in final.notes:
@@ -337,15 +318,15 @@ class FinalTraining:
 
             def on_epoch(epoch: int, values: Epoch) -> None:
                 history.append(values)
+                unfinished.note_time()
                 events.epoch(epoch + 1, values)
                 if progress is not None:
                     progress.epoch(epoch + 1, task.epochs, values)
 
-            training = Training(task, on_epoch, final.on_time)
             try:
-                model = training.run()
+                model = Training(task, on_epoch, final.on_time).run()
             except Diverged as error:
-                shutil.rmtree(target, ignore_errors=True)  # to go on from there would end the same way
+                unfinished.remove()  # to go on from there would end the same way
                 raise UserError(f"The final training failed: {error}.") from error
         return Trained(
             final=final,
@@ -353,39 +334,6 @@ class FinalTraining:
             splits=splits,
             model=model,
             history=history,
-            earlier_seconds=training.earlier_seconds,
-            start=start,
+            start=unfinished.start,
             search_seconds=run.seconds if run else None,
         )
-
-
-def _unfinished(target: Path) -> Path:
-    """Where a final training is kept until it is complete."""
-    return target.with_name(f"{target.name}{UNFINISHED}")
-
-
-def _begun(folder: Path) -> dict[str, Any] | None:
-    """What an interrupted training depends on; `None` if there is none.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    path = folder / BEGUN
-    if not path.exists():
-        return None
-    begun = read_json(path, remedy="Start over with --overwrite.")
-    try:
-        from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not one of our files ({error}). Start over with --overwrite.") from error
-    return begun
-
-
-def _put_in_place(unfinished: Path, target: Path) -> None:
-    """Of a complete training. What it depends on goes last: until then, it is found complete."""
-    with writing(target):
-        shutil.rmtree(unfinished / RESUME, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(target)
-        unfinished.replace(target)
-        (target / BEGUN).unlink(missing_ok=True)

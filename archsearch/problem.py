@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.class_measures import CLASS_OBJECTIVES
-from archsearch.dataset import ImageStatistics, Splits, image_statistics
+from archsearch.dataset import ImageStatistics, Splits
 from archsearch.errors import HyperModelError, UserError
 from archsearch.fitting import Population, family_population
 from archsearch.given_network import narrowed
@@ -93,7 +93,7 @@ def problem_of(
         class_weights=settings.class_weights,
         class_measures=settings.objective in CLASS_OBJECTIVES,
     )
-    statistics = image_statistics(splits.train)
+    statistics = splits.statistics
     if hypermodel is None and settings.space is not None:
         hypermodel = load_space(settings.space, splits, statistics)
     if hypermodel is not None:

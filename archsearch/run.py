@@ -15,7 +15,7 @@ from archsearch.fitting import RESERVE
 from archsearch.plan import Plan, format_epochs
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.runtime import import_tensorflow
-from archsearch.settings import SearchSettings
+from archsearch.settings import SearchSettings, check_precision
 from archsearch.standing import Confirmation, Lift, RankCorrelation
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from archsearch.typed import from_plain
@@ -255,6 +255,7 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
             if not isinstance(stored[name], kind):
                 raise TypeError(f"{name} is {stored[name]!r}")
         stored["dataset"]["content_hash"]
+        check_precision(stored.get("precision", "auto"))  # which earlier versions did not write
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
             f"{folder.settings} is not what a search of this version writes ({error}). "

@@ -161,9 +161,10 @@ def _continued_plan(
 
 
 def _chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """What the stored plan chose where the settings left it the choice, by the settings' names."""
+    """What was chosen where the settings left it the choice, by the settings' names."""
     names = ("max_epochs", "images_per_epoch", "max_macs", "iterations", "confirm")
-    return {name: stored["plan"][name] for name in names}
+    precision = {"precision": stored["precision"]} if "precision" in stored else {}
+    return {**{name: stored["plan"][name] for name in names}, **precision}
 
 
 def _check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
@@ -219,7 +220,9 @@ class Search:
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
-            precision = runtime.set_precision(settings.precision)
+            # "auto" may be another one on the machine that goes on: then scores would not be comparable.
+            chosen = (stored or {}).get("precision", settings.precision)
+            precision = runtime.set_precision(chosen)
             laid_out = self._layout(settings)
             problem = problem_of(settings, splits, self.hypermodel, baseline)
             notes += splits.notes

@@ -231,14 +231,14 @@ def continued(
     Args:
         stored: From the run's settings.json.
         given: Only what the user gave, by field name.
-        planned: What the plan chose where the settings left the choice to it, likewise.
+        planned: What was chosen where the settings left the choice, likewise.
 
     Raises:
         UserError: With the list of differences.
     """
     settings = SearchSettings(**stored)
     changes = {name: value for name, value in given.items() if value != getattr(settings, name)}
-    # To give what the plan chose by itself changes nothing.
+    # To give what was chosen anyway changes nothing.
     changes = {
         name: value for name, value in changes.items() if name not in planned or planned[name] != value
     }
@@ -257,7 +257,7 @@ def continued(
 
 def _in_force(settings: SearchSettings, planned: Mapping[str, Any], name: str) -> Any:
     value = getattr(settings, name)
-    return planned.get(name) if value is None else value
+    return planned.get(name, value) if value in (None, "auto") else value
 
 
 def _is_more(name: str, stored: Any, given: Any) -> bool:

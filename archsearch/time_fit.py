@@ -21,6 +21,21 @@ CLOSING_SECONDS = 8.0
 TOLERANCE = 0.02
 """Share by which the steps of the next epoch may be off before they are changed."""
 
+MIN_EPOCHS = 8
+"""Of a training to a time: where fewer passes over all images fit, an epoch is a part of a pass, for only
+between epochs is the length corrected. The third is the first that can be."""
+
+VALIDATION_SHARE = 0.25
+"""Of the forward passes, that the validations may take for the sake of `MIN_EPOCHS`; then there are fewer."""
+
+MAX_EPOCHS = 200
+"""Of a training to a time, which ends early then: as long as the long schedules on CIFAR-10 (Zagoruyko and
+Komodakis, arXiv 1605.07146, 2016). On data so few that more would fit, more hardly help, and what every epoch
+costs besides its images, which no plan here knows, adds up."""
+
+TEST_SHARE = 0.25
+"""Of the training images: for so many the test part is taken where to know its size is to read it."""
+
 
 def usable(seconds: float) -> float:
     """What is left of a time for building, training and evaluation."""
@@ -41,10 +56,26 @@ class Work:
     batch_size: int
 
     @classmethod
-    def final(cls, *, num_train: int, num_validation: int, batch_size: int, num_views: int = 1) -> Work:
-        """Of a final training; its test part, which nobody has looked at, is taken for a quarter as large."""
-        evaluated = num_train + num_views * num_train // 4
-        return cls(num_train, num_validation, evaluated, min(batch_size, num_train))
+    def final(
+        cls,
+        *,
+        num_train: int,
+        num_validation: int,
+        batch_size: int,
+        num_test: int | None = None,
+        num_views: int = 1,
+    ) -> Work:
+        """Of a final training.
+
+        Args:
+            num_train: Images trained on.
+            num_validation: Images of the validation part.
+            batch_size: Of the recipe.
+            num_test: Images of the test part; `None`: `TEST_SHARE` of those trained on.
+            num_views: In which each of them is seen.
+        """
+        tested = int(TEST_SHARE * num_train) if num_test is None else num_test
+        return cls(num_train, num_validation, num_train + num_views * tested, min(batch_size, num_train))
 
     @property
     def full_steps(self) -> int:
@@ -77,7 +108,9 @@ class Length:
 def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Length:
     """The longest training that ends on time: whole epochs, or one more, each a little shorter.
 
-    At least one step.
+    Where fewer than `MIN_EPOCHS` passes over the images fit, an epoch is a part of one, so that there are as
+    many; what whole steps leave over, later epochs get when they are corrected. At most `MAX_EPOCHS`, at
+    least one step.
 
     Args:
         work: What is done.
@@ -87,12 +120,23 @@ def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Leng
     """
     left = usable(seconds) - speed.overhead_seconds
     passes = left * speed.macs_per_second / macs - work.num_evaluated
-    whole = math.floor(passes / work.epoch(work.full_steps))
-    # With one epoch more, each of fewer steps. Where epochs have a handful of steps, that may be less in all.
-    steps = int((passes / (whole + 1) - work.num_validation) / (3 * work.batch_size)) if whole >= 0 else 0
-    if whole >= 1 and steps * (whole + 1) <= work.full_steps * whole:
+    whole = max(0, math.floor(passes / work.epoch(work.full_steps)))
+    if whole >= MAX_EPOCHS:
+        return Length(MAX_EPOCHS, work.full_steps)
+    fewest = _num_parts(work, passes)
+    epochs = max(whole + 1, fewest)
+    # Fewer steps in each. Where a pass has a handful of them, one epoch more may be fewer in all.
+    steps = int((passes / epochs - work.num_validation) / (3 * work.batch_size))
+    if whole >= max(1, fewest) and steps * epochs <= work.full_steps * whole:
         return Length(whole, work.full_steps)
-    return Length(max(0, whole) + 1, min(max(1, steps), work.full_steps))
+    return Length(epochs, min(max(1, steps), work.full_steps))
+
+
+def _num_parts(work: Work, passes: float) -> int:
+    """How many epochs so many forward passes may be split into: `MIN_EPOCHS`, or fewer; perhaps 0."""
+    steps = passes / work.epoch(1)
+    validations = VALIDATION_SHARE * passes / work.num_validation if work.num_validation else steps
+    return max(0, int(min(MIN_EPOCHS, steps, validations)))
 
 
 def corrected_steps(
@@ -118,11 +162,14 @@ def corrected_steps(
 class OnTime:
     """Steps of each epoch, so that a training ends on time although the machine's speed varies.
 
+    What it goes by are the epochs completed, so a training that goes on in another process is corrected at
+    once.
+
     Args:
         work: What is done.
         length: As fitted before it began.
         seconds: Wall-clock of all of it, over all its processes.
-        start: When this process began, as `time.time()`.
+        start: When it began, as `time.time()`, as if all its processes had followed at once.
         clock: What tells the time.
     """
 
@@ -142,30 +189,46 @@ class OnTime:
         self.clock = clock
         self._steps = length.steps_per_epoch
         self._first: int | None = None
-        self._earlier_seconds = 0.0
         self._asked = 0
 
     def __call__(self, curve: Sequence[Mapping[str, float]]) -> int:
         """Steps of the next epoch; asked again, the same.
 
         Args:
-            curve: Of the epochs completed, with their `seconds`. The first one of a process, which traces,
-                tells nothing of the speed.
+            curve: Of the epochs completed, each with its `seconds` and `steps`.
         """
-        done = len(curve)
         if self._first is None:
-            self._first = done
-            self._earlier_seconds = sum(epoch["seconds"] for epoch in curve)
-        if self._first + 1 < done < self.length.epochs and done != self._asked:
-            self._asked = done
-            spent = self._earlier_seconds + self.clock() - self.start
-            wanted = corrected_steps(
-                self.work,
-                steps=self._steps,
-                epoch_seconds=curve[-1]["seconds"],
-                epochs_left=self.length.epochs - done,
-                seconds_left=usable(self.seconds) - spent,
-            )
-            if abs(wanted - self._steps) > TOLERANCE * self._steps:
-                self._steps = wanted
+            self._first = len(curve)
+            self._steps = self._steps_of(curve[-1]) if curve else self._steps
+        if len(curve) != self._asked:
+            self._asked = len(curve)
+            self._correct(curve)
         return self._steps
+
+    def _correct(self, curve: Sequence[Mapping[str, float]]) -> None:
+        # The first epoch, of all and of this process, traces: it tells nothing of the speed.
+        timed = [epoch for number, epoch in enumerate(curve) if number not in (0, self._first)]
+        epochs_left = self.length.epochs - len(curve)
+        if not timed or epochs_left < 1:
+            return
+        spent = self.clock() - self.start + self._still_to_trace(curve, timed[-1])
+        wanted = corrected_steps(
+            self.work,
+            steps=self._steps_of(timed[-1]),
+            epoch_seconds=timed[-1]["seconds"],
+            epochs_left=epochs_left,
+            seconds_left=usable(self.seconds) - spent,
+        )
+        if abs(wanted - self._steps) > TOLERANCE * self._steps:
+            self._steps = wanted
+
+    def _still_to_trace(self, curve: Sequence[Mapping[str, float]], timed: Mapping[str, float]) -> float:
+        """Seconds, of a process that has trained no epoch yet: what the very first one took too long."""
+        if len(curve) != self._first:
+            return 0.0
+        per_pass = timed["seconds"] / self.work.epoch(self._steps_of(timed))
+        return max(0.0, curve[0]["seconds"] - per_pass * self.work.epoch(self._steps_of(curve[0])))
+
+    def _steps_of(self, epoch: Mapping[str, float]) -> int:
+        """As fitted, in what an earlier version left."""
+        return int(epoch.get("steps", self.length.steps_per_epoch))

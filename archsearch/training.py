@@ -21,7 +21,7 @@ from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
 from archsearch.trials import Status
-from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, Watch
+from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, StepsChange, Watch
 
 __all__ = ["StepsOfEpoch", "Training", "TrainingData", "TrialResult", "TrialTask", "recipe_of", "run_trial"]
 
@@ -111,10 +111,16 @@ def _gradients_forgotten() -> Iterator[None]:
 class Training:
     """One network, trained for all its epochs, from where an earlier process left it.
 
+    Keras takes one number of steps for all epochs of a `fit`. Where it changes, `fit` is left as the next
+    epoch begins, and called again. To a callback of the hypermodel's own that is what a kill is: it begins
+    anew, so one that keeps a state (`EarlyStopping`, say) counts from there. `on_train_end` comes once, at
+    the end of all epochs, and whenever a callback wants no more of them there are none.
+
     Args:
         task: What to train.
         on_epoch: Told of every epoch.
-        steps: Of each epoch to come, asked for after every epoch; all whole batches by default.
+        steps: Of each epoch to come, asked for before it begins and noted in the curve; all whole batches by
+            default.
     """
 
     def __init__(self, task: TrialTask, on_epoch: OnEpoch, steps: StepsOfEpoch | None = None) -> None:
@@ -123,6 +129,7 @@ class Training:
         recipe = recipe_of(task.hypermodel, flip=task.dataset.flip)
         num_images = len(task.dataset.train)
         full = steps_per_epoch(num_images, min(recipe.batch_size, num_images))
+        self.notes_steps = steps is not None
         self.steps: StepsOfEpoch = steps or (lambda _curve: full)
         self.earlier_seconds = 0.0
         """Wall-clock that earlier processes spent on it."""
@@ -155,11 +162,14 @@ class Training:
                 curve=curve,
                 checkpoints=checkpoints,
                 goes_on=partial(self._keeps, steps),
+                steps=steps if self.notes_steps else None,
                 measure=self._class_measures if self.task.dataset.class_measures else None,
             )
-            self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
-            if not watch.stopped:  # all epochs are done, or the hypermodel's own callback wants no more
-                break
+            try:
+                self._fit(hp, model, watch, initial_epoch=len(curve), steps=steps)
+            except StepsChange:
+                continue
+            break  # all epochs are done, or a callback of the hypermodel's own wants no more
         return model
 
     def _class_measures(self, model: keras.Model) -> Mapping[str, float]:
@@ -173,7 +183,7 @@ class Training:
 
     def _keeps(self, steps: int, curve: Sequence[Epoch]) -> bool:
         """Whether the next epoch has so many steps too."""
-        return len(curve) == self.task.epochs or self.steps(curve) == steps
+        return self.steps(curve) == steps
 
     def _go_on(self, model: keras.Model, checkpoints: Checkpoints) -> list[Epoch]:
         """Takes up what an earlier process came to, and reports its epochs."""

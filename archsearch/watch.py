@@ -13,7 +13,8 @@ import numpy as np
 from archsearch.checkpoints import Checkpoints, variables_of
 
 Epoch = dict[str, float]
-"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds; see `class_measures` for others."""
+"""loss, accuracy, val_loss, val_accuracy, learning_rate, seconds; see `class_measures` for others; and steps,
+where epochs differ in them."""
 
 OnEpoch = Callable[[int, Epoch], None]
 """Called with the number of the epoch (from 0) and its values; of a training that goes on where an earlier
@@ -34,6 +35,10 @@ class Diverged(Exception):
     """The loss is no longer a number."""
 
 
+class StepsChange(Exception):
+    """The epoch that begins has another number of steps than Keras was told."""
+
+
 class Watch(keras.callbacks.Callback):
     """Seeds every epoch, keeps the deadline, saves and reports the epochs.
 
@@ -43,7 +48,9 @@ class Watch(keras.callbacks.Callback):
         on_epoch: Told of every epoch.
         curve: Of the epochs completed by earlier processes; those that follow are added.
         checkpoints: Where the training is saved.
-        goes_on: Whether the next epoch is like this one; else Keras's training stops after it.
+        goes_on: Whether the epoch that begins, after those of the curve, is as long as those before;
+            otherwise it does not begin.
+        steps: Of these epochs, noted in the curve; `None` to note none.
         measure: Of what Keras does not report; asked for at the end of every epoch.
     """
 
@@ -57,6 +64,7 @@ class Watch(keras.callbacks.Callback):
         checkpoints: Checkpoints | None,
         goes_on: Callable[[Sequence[Epoch]], bool],
         measure: Callable[[keras.Model], Mapping[str, float]] | None = None,
+        steps: int | None,
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -66,12 +74,14 @@ class Watch(keras.callbacks.Callback):
         self.checkpoints = checkpoints
         self.goes_on = goes_on
         self.measure = measure
-        self.stopped = False
-        """Whether Keras's training was stopped here, to go on with epochs of another length."""
+        self.steps = steps
         self._epoch = 0
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        # Here, not when an epoch ends: then a callback of the hypermodel's own may have ended the training.
+        if not self.goes_on(self.curve):
+            raise StepsChange
         self._epoch = epoch
         self._start = time.perf_counter()
         seed_dropout(self.model, seed=self.seed, epoch=epoch)
@@ -92,13 +102,13 @@ class Watch(keras.callbacks.Callback):
         values = {name: float(value) for name, value in (logs or {}).items()}
         values["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         values["seconds"] = time.perf_counter() - self._start
+        if self.steps is not None:
+            values["steps"] = self.steps
         self.curve.append(values)
         if self.checkpoints is not None and math.isfinite(values["loss"]):
             self.checkpoints.save_if_due(lambda: variables_of(self.model), tuple(self.curve))
         self.report(epoch, values)
         self._check(values["loss"])
-        if not self.goes_on(self.curve):
-            self.stopped = self.model.stop_training = True
 
     def _check(self, loss: float) -> None:
         """The loss is a mean since the epoch began, so one that is not a number stays so."""

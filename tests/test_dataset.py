@@ -151,11 +151,29 @@ def test_a_validation_part_of_the_data_is_in_the_hash(tmp_path):
 
 def test_whether_there_is_a_test_part_is_known_without_reading_it(tmp_path):
     pair = arrays([5, 5])
-    assert load((pair, arrays([1, 1])), seed=0).has_test
-    assert not load((pair, None), seed=0).has_test
-    image_folder(tmp_path / "train", [4, 4])
-    assert load(tmp_path, seed=0, image_size=(16, 16), cache=tmp_path / ".cache").has_test
+    with_test, without = load((pair, arrays([1, 1])), seed=0), load((pair, None), seed=0)
+    assert (with_test.has_test, with_test.num_test) == (True, 2)
+    assert (without.has_test, without.num_test) == (False, None)
+    image_folder(tmp_path / "train", [20, 30])
+    kept = load(tmp_path, seed=0, image_size=(16, 16), cache=tmp_path / ".cache")
+    assert (kept.has_test, kept.num_test) == (True, 5)  # a tenth of each class
     assert len(list((tmp_path / ".cache").glob("images-*.npy"))) == 1  # the training part alone
+
+
+def test_the_statistics_of_the_training_part_are_computed_once(monkeypatch):
+    from archsearch import dataset
+
+    seen = []
+
+    def computed(images):
+        seen.append(images)
+        return image_statistics(images)
+
+    monkeypatch.setattr(dataset, "image_statistics", computed)
+    splits = load((arrays([20, 20]), None), seed=0)
+    assert seen == []
+    assert splits.statistics == splits.statistics == image_statistics(splits.train)
+    assert seen == [splits.train]
 
 
 @pytest.mark.parametrize("counts", [[40, 20, 9, 2, 1], [15, 25, 35], [100, 14, 16, 5]])

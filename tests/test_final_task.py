@@ -13,6 +13,7 @@ from archsearch import final_task
 from archsearch.dataset import Images
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.plan import Speed
+from archsearch.time_fit import Length, Work
 
 IMAGE_SHAPE = (32, 32, 3)
 
@@ -73,10 +74,14 @@ def test_a_narrowed_baseline_is_widened_from_its_own_width(hypermodel: Any) -> N
     assert macs_of(hypermodel, wider) == whole
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 def test_networks_that_do_not_know_their_macs_are_not_widened() -> None:
     assert widened(SimpleNamespace(), {"units": 3}, 10**9) == {"units": 3}
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 def test_networks_that_do_not_follow_the_width_are_not_widened() -> None:
     """Of a family of the user's own."""
     network = SimpleNamespace(macs=lambda shape: 1000, params=lambda shape, classes: 10)
@@ -134,6 +139,70 @@ def test_epochs_are_fitted_to_what_is_left_of_the_time(
     assert on_time([]) == 3
 
 
-def test_views_are_averaged_only_when_asked_for() -> None:
-    assert OPTIONS.num_views == 1
-    assert dataclasses.replace(OPTIONS, tta=True).num_views == 6
+def a_final(*, tta: bool = False, flip: bool = True, **changes: Any) -> FinalTask:
+    """Of no network."""
+    task: Any = SimpleNamespace(dataset=SimpleNamespace(flip=flip))
+    return FinalTask(task, dataclasses.replace(OPTIONS, tta=tta, **changes), on_time=None, notes=())
+
+
+@pytest.mark.parametrize(
+    ("tta", "flip", "num"), [(False, True, 1), (False, False, 1), (True, True, 6), (True, False, 3)]
+)
+def test_views_are_averaged_only_when_asked_for_and_mirrored_only_where_valid(
+    tta: bool, flip: bool, num: int
+) -> None:
+    assert len(a_final(tta=tta, flip=flip).views) == num
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("flip", "num_evaluated"), [(True, 1000 + 6 * 40), (False, 1000 + 3 * 40)])
+def test_the_test_part_is_planned_with_its_own_size_in_every_view(
+    hypermodel: Any, flip: bool, num_evaluated: int
+) -> None:
+    task = a_task(hypermodel)
+    task = dataclasses.replace(task, dataset=dataclasses.replace(task.dataset, flip=flip))
+    options = dataclasses.replace(OPTIONS, tta=True, max_seconds=60.0, steps_per_epoch=3)
+    on_time = kept_on_time(FinalTask(task, options, None, (), num_test=40), start=0.0).on_time
+    assert on_time is not None
+    assert on_time.work == Work(
+        num_train=1000, num_validation=100, num_evaluated=num_evaluated, batch_size=256
+    )
+
+
+# What the person who waits is told.
+
+WORK = Work(num_train=1000, num_validation=100, num_evaluated=250, batch_size=100)
+"""Ten steps; 3,100 passes in a full epoch."""
+
+
+def notes(length: Length, *, max_seconds: float = 90.0, left: float = 90.0) -> list[str]:
+    """Of a machine with a thousand passes and 3 seconds of overhead."""
+    speed = Speed(1000.0, overhead_seconds=3.0, source="measured")
+    return [*final_task._length_notes(WORK, length, 1, speed, max_seconds, left)]
+
+
+def test_epochs_that_are_parts_of_a_pass_are_said_to_be() -> None:
+    assert notes(Length(8, 3)) == [
+        "8 epochs of 300 images, 2.4 passes over all of them, fit into 90 s",
+        "50 epochs of all images would take 3 min",  # 155 s, and 3.25 s
+    ]
+
+
+def test_whole_epochs_are_said_by_their_images() -> None:
+    assert notes(Length(60, 10)) == ["60 epochs of 1,000 images fit into 90 s"]
+
+
+def test_the_most_epochs_are_said_to_end_early() -> None:
+    assert notes(Length(200, 10), max_seconds=7200.0) == [
+        "200 epochs of all images are the most, so it may end before its 2.0 h; --epochs can give more"
+    ]
+
+
+def test_a_time_for_less_than_a_step_is_said_to_be_too_short() -> None:
+    """0.65 s of passes, 3 of overhead, 8 to close, and 20 of the 25 that are over already."""
+    [too_short, _] = notes(Length(1, 1), max_seconds=25.0, left=5.0)
+    assert too_short == "25 s are too short: one step and the test take about 32 s; give a longer --max-time"
+
+
+def test_one_step_that_fits_is_no_reason_to_complain() -> None:
+    assert notes(Length(1, 1))[0] == "1 epoch of 100 images, 0.1 passes over all of them, fit into 90 s"

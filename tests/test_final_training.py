@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import archsearch
 from archsearch import UserError
 from archsearch.trials import Status
+from space.recipe import MODERN
 
 
 def data(*, test: bool = True) -> Any:
@@ -168,7 +171,8 @@ def test_an_interrupted_final_training_goes_on_bit_for_bit_with_its_epochs_and_s
     folder = logs / "default" / "final"
     assert not (folder / "best").exists()
     result = best_of(logs)
-    assert (result["epochs"], result["seed"]) == (3, 8)
+    assert (result["epochs"], result["planned_epochs"], result["seed"]) == (3, 3, 8)
+    assert result["num_images_passed"] == 3 * 18
     assert history(folder / "best")[:2] == before, "with their seconds: they were not trained again"
     assert result["seconds"] >= sum(epoch["seconds"] for epoch in history(folder / "best"))
     undisturbed = other / "default" / "final" / "best"
@@ -285,7 +289,89 @@ def test_a_time_says_how_many_epochs_and_is_measured_once(logs: Path, measured: 
     result = best_of(logs)
     assert (result["epochs"], result["max_seconds"]) == (3, 10_000.0)
     assert measured == [result["macs"]], "what goes on keeps the epochs it was begun with"
-    assert history(logs / "default" / "final" / "best")[:1] == before
+    epochs = history(logs / "default" / "final" / "best")
+    assert epochs[:1] == before
+    assert [epoch["steps"] for epoch in epochs] == [1, 1, 1]
+    assert result["num_images_passed"] == 3 * 18
+    assert "steps_per_epoch" not in result, "of a training whose steps may change"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch")
+def test_the_seconds_of_an_interrupted_one_are_counted(logs: Path) -> None:
+    """With what it lost: whatever it spent before is on record, not in the epochs it saved."""
+    interrupt(logs, after=1, epochs=2)
+    begun = logs / "default" / "final" / "best.unfinished" / "begun.json"
+    noted = json.loads(begun.read_text())
+    assert noted["elapsed_seconds"] > 0
+    begun.write_text(json.dumps({**noted, "elapsed_seconds": 5000.0}))
+    result = best_of(logs)
+    assert 5000 < result["seconds"] < 5300  # a test takes 300 at most
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("every_epoch", "measured")
+def test_the_time_that_an_interrupted_one_spent_is_taken_from_what_is_left(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import final_training
+
+    starts: list[float] = []
+    kept_on_time = final_training.kept_on_time
+
+    def noted(final: Any, *, start: float) -> Any:
+        starts.append(start)
+        return kept_on_time(final, start=start)
+
+    monkeypatch.setattr(final_training, "kept_on_time", noted)
+    interrupt(logs, after=1, max_seconds=10_000.0)
+    begun = logs / "default" / "final" / "best.unfinished" / "begun.json"
+    begun.write_text(json.dumps({**json.loads(begun.read_text()), "elapsed_seconds": 4000.0}))
+    best_of(logs)
+    first, second = starts
+    assert 3400 < first - second < 4000, "as if both had followed at once"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_images_that_were_passed_are_counted_by_the_steps_of_each_epoch() -> None:
+    """40 images in batches of 8: 5 steps, 3 steps, and where nothing is said all 5."""
+    from archsearch.final_result import num_images_passed
+
+    task: Any = SimpleNamespace(
+        dataset=SimpleNamespace(train=range(40), flip=True),
+        hypermodel=SimpleNamespace(recipe=dataclasses.replace(MODERN, batch_size=8)),
+    )
+    assert num_images_passed(task, [{"steps": 5}, {"steps": 3}, {}]) == 8 * (5 + 3 + 5)
+
+
+RESULT: dict[str, Any] = {
+    **{"test_accuracy": 0.9, "test_loss": 0.3, "num_test": 10, "train_accuracy": 0.95, "train_loss": 0.2},
+    **{"accuracy_gap": 0.05, "params": 1, "macs": None, "num_test_in_training": 0, "published": None},
+    **{"num_train": 45_000, "all_data": False, "seconds": 90.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"epochs": 50, "max_seconds": None, "num_images_passed": 50 * 44_800},
+            "50 epochs on 45,000 images, in 1.5 min",
+        ),
+        (
+            {"epochs": 8, "max_seconds": 90.0, "num_images_passed": 112_500, "all_data": True},
+            "8 epochs of 14,062 images on average, 2.5 passes over 45,000 images, validation part included, "
+            "in 1.5 min",
+        ),
+        ({"epochs": 3, "max_seconds": 90.0}, "3 epochs on 45,000 images, in 1.5 min"),
+    ],
+)
+def test_the_summary_says_how_much_was_trained(changes: dict[str, Any], line: str) -> None:
+    """The last one is of an earlier version."""
+    from archsearch.final_result import summary
+
+    assert line in [*summary({**RESULT, **changes})]
 
 
 @pytest.mark.tensorflow

@@ -7,7 +7,17 @@ import json
 
 import pytest
 
-from archsearch.plan import Bracket, Cost, Plan, Rung, Speed, describe, format_seconds, plan_brackets
+from archsearch.plan import (
+    Bracket,
+    Cost,
+    Plan,
+    Rung,
+    Speed,
+    describe,
+    format_macs,
+    format_seconds,
+    plan_brackets,
+)
 from tests.records import a_plan as a_plain_plan
 
 SPEED = Speed(macs_per_second=1e9, overhead_seconds=10.0, source="measured")
@@ -265,6 +275,35 @@ def test_description_of_a_search_for_a_final_training_names_its_size() -> None:
         "  final training: 12 epochs of 118 M macs fit its time; the network found is widened to that"
     )
     assert not any("final training" in line for line in describe(a_plan()))
+
+
+@pytest.mark.parametrize("final_macs", [0, 28_570, 1_999_999])
+def test_a_time_too_short_for_the_networks_searched_is_said_with_what_to_do(final_macs: int) -> None:
+    """Not that so many epochs of 0 M macs fit."""
+    *_, line = describe(a_plan(final_macs=final_macs, max_macs=2_000_000))
+    assert line == (
+        "  final training: its time is too short for 12 epochs of the networks that are searched, so it will "
+        "have fewer; a longer --final-time gives it more"
+    )
+
+
+def test_small_networks_are_described_by_more_digits() -> None:
+    assert "12 epochs of 2.0 M macs fit" in [*describe(a_plan(final_macs=2_000_000, max_macs=2_000_000))][-1]
+
+
+@pytest.mark.parametrize(
+    ("macs", "text"),
+    [
+        (28_570, "28,570 macs"),
+        (99_999, "99,999 macs"),
+        (100_000, "0.1 M macs"),
+        (9_949_999, "9.9 M macs"),
+        (9_950_000, "10 M macs"),
+        (118_144_800, "118 M macs"),
+    ],
+)
+def test_macs_in_words(macs: int, text: str) -> None:
+    assert format_macs(macs) == text
 
 
 def test_a_plan_of_an_earlier_version_aims_at_no_final_training() -> None:

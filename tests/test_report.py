@@ -638,6 +638,12 @@ def test_a_final_training_is_told_in_full() -> None:
     assert flags.epochs is None
 
 
+def test_a_final_training_that_a_callback_ended_is_repeated_with_its_whole_schedule() -> None:
+    result = a_result() | {"max_seconds": None, "epochs": 7, "planned_epochs": 50}
+    (detail,) = final_details(Findings("mine", [], {}, [Final("best", result, ())]))
+    assert "--epochs 50" in detail.facts["command"]
+
+
 @pytest.mark.parametrize("damage", [{}, {"per_class": 3, "machine": [], "recipe": "x", "found_macs": "y"}])
 def test_a_final_training_that_says_little_is_shown_as_far_as_it_goes(damage: dict[str, Any]) -> None:
     known = Findings("mine", [], {}, [Final("best", {"test_accuracy": 0.5, **damage}, ())])

@@ -12,7 +12,7 @@ import pytest
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
 from archsearch.plan import Cost, Speed
-from archsearch.reporting.summary import summary
+from archsearch.reporting.summary import final_training, summary
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
@@ -122,6 +122,14 @@ def test_what_was_stored_comes_back(tmp_path: Path) -> None:
     assert run.settings == SearchSettings(max_epochs=3, max_seconds=None)
     assert run.trials == list(ALL)
     assert run.seconds == 120
+
+
+@pytest.mark.parametrize("precision", ["half", None, ["float32"]])
+def test_a_precision_that_there_is_not_is_refused(tmp_path: Path, precision: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"settings\.json is not what a search .* \(--precision must be one of"
+    ):
+        _ = stored(tmp_path, precision=precision).stored
 
 
 def test_a_run_without_trials(tmp_path: Path) -> None:
@@ -296,6 +304,25 @@ def test_summary_draws_the_structure_of_the_incumbent(tmp_path: Path) -> None:
     lines = list(summary(stored(tmp_path, record("b0-r0-s0", 0.9, architecture=architecture))))
     assert lines[-2] == "           2x64 2x128 3x256 3x512 3x512 | flatten 512 | dropout 0.50 slope 0.30"
     assert max(len(line) for line in lines[1:-1]) <= 80
+
+
+@pytest.mark.parametrize(
+    ("final_macs", "text"),
+    [
+        (118_144_800, "in 60 min, widened to 118 M macs"),
+        (3_000_000, "in 60 min, widened to 3.0 M macs"),
+        (2_000_000, "in 60 min"),
+        (0, "in 60 min"),
+        (None, "in 60 min"),
+    ],
+)
+def test_the_next_step_says_that_a_network_is_widened_only_where_it_is(
+    tmp_path: Path, final_macs: int | None, text: str
+) -> None:
+    """The one that was found has two million macs."""
+    plan = dataclasses.replace(PLAN, final_macs=final_macs).to_dict()
+    best = record("b1-r1-s0", 0.8, macs=2_000_000)
+    assert final_training(stored(tmp_path, best, plan=plan, settings={"final_seconds": 3600.0})) == text
 
 
 def test_summary_names_a_narrowed_baseline(tmp_path: Path) -> None:

@@ -382,6 +382,32 @@ def test_fewer_confirmations_that_the_plan_came_to_may_be_given(tmp_path: Path) 
         planned(None, folder=folder, overwrite=False, given={"confirm": 0})
 
 
+def test_a_search_goes_on_in_the_precision_it_began_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where "auto" is another one by then, on a machine with a GPU say, scores would not be comparable."""
+    from archsearch import runtime
+
+    asked: list[str] = []
+    set_precision = runtime.set_precision
+
+    def on_another_machine(precision: str) -> str:
+        asked.append(precision)
+        return set_precision("mixed_bfloat16" if precision == "auto" else precision)
+
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        search(path, Stub(interrupted_at=2), **SMALL)
+    assert (settings(path)["settings"]["precision"], settings(path)["precision"]) == ("auto", "float32")
+    monkeypatch.setattr(runtime, "set_precision", on_another_machine)
+    with pytest.raises(UserError, match=r"\(precision: stored float32, given mixed_bfloat16\)"):
+        search(path, precision="mixed_bfloat16")
+    run = search(path, precision="float32")
+    assert run.finished
+    assert asked == ["float32"]
+    assert settings(path)["precision"] == "float32"
+
+
 def test_other_versions_are_pointed_out_and_go_on(tmp_path: Path) -> None:
     class Listens(SearchCallback):
         notes: Sequence[str] = ()

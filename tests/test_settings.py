@@ -204,6 +204,17 @@ def test_fewer_workers_than_none_are_refused() -> None:
         SearchSettings(workers=-1)
 
 
+def test_the_precision_that_was_chosen_may_be_given_and_no_other() -> None:
+    stored = SearchSettings().to_dict()
+    assert stored["precision"] == "auto"
+    chosen = {"precision": "float32"}
+    assert continued(stored, {"precision": "float32"}, chosen) == SearchSettings()
+    with pytest.raises(UserError, match=r"\(precision: stored float32, given mixed_float16\)"):
+        continued(stored, {"precision": "mixed_float16"}, chosen)
+    with pytest.raises(UserError, match=r"\(precision: stored auto, given float32\)"):
+        continued(stored, {"precision": "float32"}, {})
+
+
 def test_another_place_of_the_images_is_let_through() -> None:
     """Their content tells whether they are the same."""
     assert continued(STORED, {"dataset": "elsewhere/digits.npz"}, PLANNED).dataset == "elsewhere/digits.npz"

@@ -1088,7 +1088,7 @@ def test_a_final_training_killed_before_it_stands_in_its_place_is_not_trained_ag
 
     logs = Path(shutil.copytree(left_final, tmp_path / "logs"))
     with monkeypatch.context() as patch:
-        patch.setattr(final_training, "_put_in_place", interrupt)
+        patch.setattr(final_training, "put_in_place", interrupt)
         with pytest.raises(KeyboardInterrupt):
             final_train(logs)
     monkeypatch.setattr(training.Training, "run", no_training)

@@ -202,6 +202,133 @@ def test_a_training_returns_the_model_it_trained() -> None:
     assert loss == pytest.approx(curve[-1]["val_loss"], rel=1e-5)
 
 
+# Epochs of another length
+
+
+def shorter_after(epochs: int, asked: list[int] | None = None) -> Any:
+    """Five steps in each of so many epochs, and then three; takes note of the epochs it was asked before."""
+
+    def steps(curve: Any) -> int:
+        if asked is not None:
+            asked.append(len(curve))
+        return 5 if len(curve) < epochs else 3
+
+    return steps
+
+
+def forty() -> Any:
+    """40 images, five batches."""
+    from archsearch.training import TrainingData
+
+    return TrainingData(images(40), images(6, seed=1), 2, flip=True)
+
+
+def trained_in_steps(steps: Any, **changes: Any) -> tuple[list[dict[str, float]], Any]:
+    """Curve and model."""
+    from archsearch.training import Training
+
+    curve: list[dict[str, float]] = []
+    arguments: dict[str, Any] = {"dataset": forty(), "epochs": 4} | changes
+    model = Training(task(**arguments), lambda epoch, values: curve.append(dict(values)), steps).run()
+    return curve, model
+
+
+def test_a_training_whose_steps_change_goes_on_in_its_schedule() -> None:
+    """By the share of the epochs that are over, so that the rate ends where it always does.
+
+    Of 4 epochs of 5 steps, 20, round(4.0) = 4 warm up: steps 5 and 10 have 16/16 and 11/16 of the peak. Of
+    4 epochs of 3 steps, 12, round(2.4) = 2 do: steps 9 and 12 have 4/10 and 1/10.
+    """
+    curve, model = trained_in_steps(shorter_after(2), hypermodel=vgg(), values=TINY)
+    assert [epoch["steps"] for epoch in curve] == [5, 5, 3, 3]
+    rates = [epoch["learning_rate"] for epoch in curve]
+    assert rates == pytest.approx([0.008 * share for share in (1, 11 / 16, 4 / 10, 1 / 10)])
+    assert int(model.optimizer.iterations) == 5 + 5 + 3 + 3
+
+
+def test_the_epochs_before_a_change_are_those_of_a_training_without_one() -> None:
+    changing, _ = trained_in_steps(shorter_after(2))
+    steady, _ = trained_in_steps(lambda curve: 5)
+    assert without_seconds(tuple(changing[:2])) == without_seconds(tuple(steady[:2]))
+    assert changing[2] != steady[2]
+
+
+def test_steps_are_not_asked_for_after_the_last_epoch() -> None:
+    asked: list[int] = []
+    trained_in_steps(shorter_after(2, asked))
+    assert set(asked) == {0, 1, 2, 3}
+
+
+def test_steps_that_do_not_change_are_not_in_the_curve(quick: Any) -> None:
+    assert all("steps" not in epoch for epoch in quick.curve)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_training_whose_steps_change_goes_on_bit_for_bit_after_a_kill(tmp_path: Path) -> None:
+    from archsearch.training import Training
+
+    whole, model = trained_in_steps(shorter_after(2))
+    for epochs in (1, 2, 3):
+        arguments = {"dataset": forty(), "epochs": 4, "resume_folder": tmp_path}
+        with pytest.raises(Killed):
+            Training(task(**arguments), killed_after(epochs), shorter_after(2)).run()
+    curve, resumed = trained_in_steps(shorter_after(2), resume_folder=tmp_path)
+    assert without_seconds(tuple(curve)) == without_seconds(tuple(whole))
+    for one, other in zip(model.weights, resumed.weights, strict=True):
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def spied(*, stops_after: int | None = None, first: bool = False) -> tuple[Any, list[str]]:
+    """A perceptron with a callback of its own, which may end the training, and what that was told.
+
+    Args:
+        stops_after: Number of an epoch, from 1.
+        first: Whether it comes before those that are handed in.
+    """
+    import keras
+
+    told: list[str] = []
+
+    class Spy(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            told.append("begin")
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            told.append(f"epoch {epoch + 1}")
+            if epoch + 1 == stops_after:
+                self.model.stop_training = True
+
+        def on_train_end(self, logs: Any = None) -> None:
+            told.append("end")
+
+    hypermodel = perceptron()
+    plain_fit = hypermodel.fit
+
+    def fit(*args: Any, callbacks: Any, **kwargs: Any) -> Any:
+        both = [Spy(), *callbacks] if first else [*callbacks, Spy()]
+        return plain_fit(*args, callbacks=both, **kwargs)
+
+    hypermodel.fit = fit
+    return hypermodel, told
+
+
+def test_a_callback_of_the_hypermodels_own_begins_anew_with_other_steps_and_ends_once() -> None:
+    hypermodel, told = spied()
+    trained_in_steps(shorter_after(2), hypermodel=hypermodel)
+    assert told == ["begin", "epoch 1", "epoch 2", "begin", "epoch 3", "epoch 4", "end"]
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("stops_after", [1, 2, 3])
+def test_a_callback_that_ends_the_training_is_heeded_also_where_the_steps_change(
+    stops_after: int, first: bool
+) -> None:
+    hypermodel, told = spied(stops_after=stops_after, first=first)
+    curve, _ = trained_in_steps(shorter_after(2), hypermodel=hypermodel)
+    assert len(curve) == stops_after
+    assert told[-2:] == [f"epoch {stops_after}", "end"]
+
+
 # A trial that does not
 
 

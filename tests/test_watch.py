@@ -30,7 +30,7 @@ def make(told: list[tuple[str, Any]] | None = None, **changes: Any) -> Any:
     told = [] if told is None else told
     arguments: dict[str, Any] = {"seed": 3, "deadline": None, "curve": [], "checkpoints": Checkpoints(told)}
     arguments["on_epoch"] = lambda epoch, values: told.append(("reported", epoch))
-    arguments["goes_on"] = lambda curve: True
+    arguments |= {"goes_on": lambda curve: True, "steps": None}
     watch = Watch(**(arguments | changes))
     watch.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.25), variables=[]))
     watch.on_epoch_begin(0)
@@ -67,6 +67,23 @@ def test_without_checkpoints_nothing_is_saved() -> None:
     told: list[tuple[str, Any]] = []
     make(told, checkpoints=None).on_epoch_end(0, {"loss": 1.5})
     assert told == [("reported", 0)]
+
+
+def test_steps_are_noted_where_they_may_change() -> None:
+    told: list[tuple[str, Any]] = []
+    make(told, steps=5).on_epoch_end(0, {"loss": 1.5})
+    [(_, [values]), _] = told
+    assert values["steps"] == 5
+
+
+def test_an_epoch_of_another_length_does_not_begin() -> None:
+    """Only then: whoever wants no more epochs has said so by the end of the one before."""
+    from archsearch.watch import StepsChange
+
+    watch = make(goes_on=lambda curve: len(curve) < 1)
+    watch.on_epoch_end(0, {"loss": 1.5})
+    with pytest.raises(StepsChange):
+        watch.on_epoch_begin(1)
 
 
 # Divergence.

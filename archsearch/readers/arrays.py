@@ -42,6 +42,7 @@ def read_arrays(data: object) -> Source:
         has_test=test is not None,
         flip_default=None,
         notes=conversion_note(x, scale),
+        num_test=None if test is None else len(test[0]),
     )
 
 

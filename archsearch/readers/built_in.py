@@ -25,6 +25,7 @@ class BuiltIn:
     image_shape: Shape
     class_names: tuple[str, ...]
     flip: bool
+    num_test: int
 
 
 _DIGITS = tuple("0123456789")
@@ -43,11 +44,13 @@ _CIFAR100 = """
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 
 BUILT_IN = {
-    "cifar10": BuiltIn((5000,) * 10, (32, 32, 3), tuple(_CIFAR10.split()), flip=True),
-    "cifar100": BuiltIn((500,) * 100, (32, 32, 3), tuple(_CIFAR100.split()), flip=True),
-    "mnist": BuiltIn(_MNIST_COUNTS, (28, 28, 1), _DIGITS, flip=False),
-    "fashion_mnist": BuiltIn((6000,) * 10, (28, 28, 1), tuple(_FASHION.split(",")), flip=True),
-    "digits": BuiltIn(_DIGITS_COUNTS, (32, 32, 1), _DIGITS, flip=False),
+    "cifar10": BuiltIn((5000,) * 10, (32, 32, 3), tuple(_CIFAR10.split()), flip=True, num_test=10_000),
+    "cifar100": BuiltIn((500,) * 100, (32, 32, 3), tuple(_CIFAR100.split()), flip=True, num_test=10_000),
+    "mnist": BuiltIn(_MNIST_COUNTS, (28, 28, 1), _DIGITS, flip=False, num_test=10_000),
+    "fashion_mnist": BuiltIn(
+        (6000,) * 10, (28, 28, 1), tuple(_FASHION.split(",")), flip=True, num_test=10_000
+    ),
+    "digits": BuiltIn(_DIGITS_COUNTS, (32, 32, 1), _DIGITS, flip=False, num_test=359),
 }
 
 
@@ -61,6 +64,7 @@ def read_built_in(name: str) -> Source:
         read_test=partial(read, test=True),
         has_test=True,
         flip_default=known.flip,
+        num_test=known.num_test,
     )
 
 

@@ -69,6 +69,7 @@ def read_folder(
         has_test=bool(folder.test.files),
         flip_default=None,
         notes=(*folder.notes, *_broken_note(broken)),
+        num_test=len(folder.test.files),
     )
 
 

@@ -77,6 +77,7 @@ def read_npz(path: Path) -> Source:
         has_test=has_test,
         flip_default=None,
         notes=conversion_note(x, scale),
+        num_test=headers["x_test"].shape[0] if has_test else None,
     )
 
 

@@ -82,6 +82,8 @@ class Source:
     flip_default: bool | None
     """Whether flipped images are valid examples; None where nobody can know."""
     notes: tuple[str, ...] = ()
+    num_test: int | None = None
+    """Images of the test part, unreadable ones counted in; None where it would have to be read."""
 
     @property
     def facts(self) -> Facts:

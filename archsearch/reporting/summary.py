@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archsearch.plan import format_epochs, format_seconds
+from archsearch.plan import format_epochs, format_macs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
 from archsearch.starting import origin
@@ -46,9 +46,10 @@ def summary(run: Run) -> Iterator[str]:
 
 def final_training(run: Run) -> str:
     """What the final training of the incumbent comes to, in words that follow the command."""
-    best, aim = run.incumbent, run.settings.final_seconds
-    if aim is not None and run.plan.final_macs is not None:
-        return f"in {format_seconds(aim)}, widened to {run.plan.final_macs / 1e6:.0f} M macs"
+    best, aim, macs = run.incumbent, run.settings.final_seconds, run.plan.final_macs
+    # A network is never narrowed: one that is larger stays as it was found.
+    if aim is not None and macs is not None and (best is None or best.macs is None or best.macs < macs):
+        return f"in {format_seconds(aim)}, widened to {format_macs(macs)}"
     if aim is not None:
         return f"in {format_seconds(aim)}"
     if best is None or best.macs is None:

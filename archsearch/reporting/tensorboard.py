@@ -54,7 +54,11 @@ _TYPES = {
     "str": api_pb2.DATA_TYPE_STRING,
     "bool": api_pb2.DATA_TYPE_BOOL,
 }
-_TAGS = {"learning_rate": "learning_rate", "seconds": "seconds per epoch"}
+_TAGS = {
+    "learning_rate": "learning_rate",
+    "seconds": "seconds per epoch",
+    "steps": "steps per epoch",
+}
 
 
 class TrialEvents(EventFile):

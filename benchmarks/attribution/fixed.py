@@ -87,7 +87,8 @@ def train(
         epochs=DEFAULT_EPOCHS,
         seed=seed,
     )
-    final = kept_on_time(fitted(FinalTask(task, options, None, ()), start=start), start=start)
+    given = FinalTask(task, options, on_time=None, notes=(), num_test=splits.num_test)
+    final = kept_on_time(fitted(given, start=start), start=start)
     history: list[dict[str, float]] = []
     training = Training(final.task, lambda _epoch, epoch_values: history.append(epoch_values), final.on_time)
     model = training.run()
@@ -97,7 +98,6 @@ def train(
         splits=splits,
         model=model,
         history=history,
-        earlier_seconds=0.0,
         start=start,
         search_seconds=None,
     )

@@ -25,7 +25,7 @@ def test_ragged_lists_are_refused():
 
 def test_a_dark_test_part_is_scaled_as_the_training_part():
     source = read_arrays(((X.astype(np.float32), Y), (np.ones((1, 8, 9, 3), np.float32), [0])))
-    assert source.has_test
+    assert (source.has_test, source.num_test) == (True, 1)
     assert source.read_test().x.max() == 1
 
 
@@ -41,6 +41,6 @@ def test_other_numbers_of_test_labels_are_refused_before_anything_trains():
 
 def test_without_a_test_part_only_the_reading_of_it_fails():
     source = read_arrays(((X, Y), None))
-    assert not source.has_test
+    assert (source.has_test, source.num_test) == (False, None)
     with pytest.raises(UserError, match="has no test part"):
         source.read_test()

@@ -15,7 +15,7 @@ Y = np.array([0, 1, 0, 1])
 
 def test_digits_are_1438_and_359_images_on_0_to_255():
     source = read_built_in("digits")
-    assert source.has_test
+    assert (source.has_test, source.num_test) == (True, 359)
     test = source.read_test()
     assert (source.train.x.shape, test.x.shape) == ((1438, 32, 32, 1), (359, 32, 32, 1))
     assert (source.train.x.min(), source.train.x.max()) == (0, 255)
@@ -29,13 +29,13 @@ def test_what_is_known_of_the_digits_is_what_is_read():
 
 
 def test_what_is_known_of_the_others_adds_up_to_their_sizes():
-    counts = {name: sum(known.class_counts) for name, known in BUILT_IN.items()}
+    counts = {name: (sum(known.class_counts), known.num_test) for name, known in BUILT_IN.items()}
     assert counts == {
-        "cifar10": 50_000,
-        "cifar100": 50_000,
-        "mnist": 60_000,
-        "fashion_mnist": 60_000,
-        "digits": 1438,
+        "cifar10": (50_000, 10_000),
+        "cifar100": (50_000, 10_000),
+        "mnist": (60_000, 10_000),
+        "fashion_mnist": (60_000, 10_000),
+        "digits": (1438, 359),
     }
     assert all(len(known.class_counts) == len(known.class_names) for known in BUILT_IN.values())
 

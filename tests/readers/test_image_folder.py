@@ -53,7 +53,7 @@ def test_parts_in_folders_of_their_own_are_used_as_they_are(tmp_path, name, clas
     assert source.train.y.tolist() == [0, 0, 0, 1, 1]
     assert source.validation is not None
     assert source.validation.y.tolist() == [1]
-    assert source.has_test
+    assert (source.has_test, source.num_test) == (True, 3)
     assert source.read_test().y.tolist() == [0, 1, 1]
     assert folder_facts(tmp_path, None) == source.facts == Facts((3, 2), (8, 8, 3), num_validation=1)
     assert source.notes == ()

@@ -29,7 +29,7 @@ def test_an_npz_comes_back_as_it_was_stored(tmp_path):
     assert source.validation is not None
     assert source.validation.y.tolist() == [0, 1]
     assert npz_facts(path) == source.facts == Facts((2, 2), (8, 9, 3), num_validation=2)
-    assert source.has_test
+    assert (source.has_test, source.num_test) == (True, 2)
     assert np.array_equal(source.read_test().x, X[:2])
     assert source.notes == ()
 

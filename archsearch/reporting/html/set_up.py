@@ -102,7 +102,8 @@ def final_command(findings: Findings, final: Final) -> str | None:
         f"--trial {shlex.quote(what.removeprefix('trial-'))}" if what.startswith("trial-") else f"--{what}"
     )
     try:
-        seconds, epochs = result["max_seconds"], int(result["epochs"])
+        # A callback may have ended it before its schedule did.
+        seconds, epochs = result["max_seconds"], int(result.get("planned_epochs", result["epochs"]))
         length = ["--epochs", str(epochs)] if seconds is None else ["--max-time", time_text(float(seconds))]
         options = [*length, "--seed", str(int(result["seed"])), "--precision", str(result["precision"])]
         options += [flag for flag, name in (("--tta", "tta"), ("--all-data", "all_data")) if result[name]]
