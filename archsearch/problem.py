@@ -12,6 +12,7 @@ from archsearch import runtime
 from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import ImageStatistics, Splits
 from archsearch.errors import HyperModelError, UserError
+from archsearch.final_task import WIDTH_STEP, widened
 from archsearch.fitting import Population, family_population
 from archsearch.given_network import narrowed
 from archsearch.measuring import Measured, measure
@@ -19,6 +20,7 @@ from archsearch.own_space import load_space
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES, Recipe
+from space.starting_points import STARTING_POINTS
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -56,6 +58,16 @@ class Problem:
             return dict(self.baseline), 1
         width, macs = self.population.baseline(limit)
         return self.baseline_values(width), macs
+
+    def final_network(self, limit: int) -> tuple[dict[str, Any], int]:
+        """The same for a final training: a starting point, for a network found is rarely as deep as the baseline.
+
+        Deep and narrow networks are slower per mac than shallow and wide ones.
+        """
+        if self.own:
+            return self.measured_network(limit)
+        values = widened(self.hypermodel, {**STARTING_POINTS[0], "width": WIDTH_STEP}, limit)
+        return values, self.measure(values).macs or 1
 
     def searched_macs(self, settings: SearchSettings) -> float | None:
         """About what the plan will come to: on a CPU a fraction of the documented network's macs.

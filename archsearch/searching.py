@@ -83,11 +83,11 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     )
 
 
-def _measured_speed(problem: Problem, limit: float | None) -> Speed:
-    """Of a network within a limit on macs."""
+def _measured_speed(problem: Problem, network: tuple[dict[str, Any], int]) -> Speed:
+    """Of a network with these values and macs."""
     from archsearch.speed import measure_speed
 
-    values, macs = problem.measured_network(limit)
+    values, macs = network
     return measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
 
 
@@ -375,10 +375,10 @@ class Search:
         speed, final_speed = estimate_speed(), None
         if self.run_trial is None:
             try:
-                speed = _measured_speed(problem, problem.searched_macs(settings))
+                speed = _measured_speed(problem, problem.measured_network(problem.searched_macs(settings)))
                 final_macs = fitting.final_macs_of(settings, **costs, speed=speed)
-                if final_macs is not None:  # wide networks are faster per mac than narrow ones
-                    final_speed = _measured_speed(problem, final_macs)
+                if final_macs is not None:
+                    final_speed = _measured_speed(problem, problem.final_network(final_macs))
             except Exception as error:  # the same network as a trial would be a FAILED one, not the end
                 notes.append(
                     f"The speed is estimated, for measuring it failed: {type(error).__name__}: {error}"
