@@ -60,7 +60,7 @@ class Problem:
         return self.baseline_values(width), macs
 
     def final_network(self, limit: int) -> tuple[dict[str, Any], int]:
-        """The same for a final training: a starting point, as networks found are rarely as deep as the baseline.
+        """The same for a final training: a starting point, as those found are rarely as deep as the baseline.
 
         Deep and narrow networks are slower per mac than shallow and wide ones.
         """
