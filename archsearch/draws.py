@@ -32,7 +32,8 @@ class Draws:
             because Keras Tuner learns them only when a hypermodel is built.
         seed: Of all draws.
         baseline: Values of the baseline over the defaults, which no slot repeats; `None` without one.
-        admits: Whether a network with these values is within the limits.
+        fit: From the values of a network to those of one within the limits, narrowed where it has to be;
+            `None` if there is none.
     """
 
     def __init__(
@@ -42,13 +43,13 @@ class Draws:
         space: Callable[[], Iterable[Any]],
         seed: int,
         baseline: Mapping[str, Any] | None,
-        admits: Callable[[Values], bool],
+        fit: Callable[[Values], Values | None],
     ) -> None:
         self._slots = [(bracket, slot) for bracket in brackets for slot in range(bracket.rungs[0].size)]
         self._space = space
         self._seed = seed
         self._baseline = baseline
-        self._admits = admits
+        self._fit = fit
         self.begin_with: Sequence[Values] = ()
         """All values of networks that the first slots get instead of a draw."""
         self._first: dict[tuple[str, int], Values | None] = {}
@@ -102,13 +103,14 @@ class Draws:
         duplicates = 0
         for number in range(MAX_TRIES):
             rng = random.Random(f"{self._seed}/{name}/{number}")
-            values = self._active_values(partial(_random_value, rng))
-            if not known.isdisjoint(_keys([values])):
-                duplicates += 1
-                if duplicates == MAX_DUPLICATES:
-                    return None
-            elif self._admits(values):
+            values = self._fit(self._active_values(partial(_random_value, rng)))
+            if values is None:
+                continue
+            if known.isdisjoint(_keys([values])):
                 return values
+            duplicates += 1
+            if duplicates == MAX_DUPLICATES:
+                return None
         return None
 
     def _active_values(self, choose: Callable[[Any], Any]) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,7 @@ class Population:
     """
 
     macs: tuple[int, ...]
-    """Of random networks within the limit on weights, ascending."""
+    """Of random networks, narrowed to the limits that are given, ascending."""
     baselines: tuple[tuple[float, int], ...]
     """Width and macs of those within the limit on weights, the widest first; at least one."""
 
@@ -75,8 +76,8 @@ class Population:
         return next(within, self.baselines[-1])
 
     def cost(self, limit: float | None, baseline_macs: float) -> Cost:
-        """What the trials of a search within this limit are expected to cost."""
-        within = [macs for macs in self.macs if limit is None or macs <= limit] or self.macs[:1]
+        """What the trials of a search are expected to cost, whose networks are narrowed to this limit."""
+        within = [macs if limit is None else min(macs, limit) for macs in self.macs]
         larger = within[len(within) // 2 :]
         return Cost(
             baseline_macs=baseline_macs,
@@ -129,12 +130,20 @@ def family_population(
             or architecture.params(image_shape, num_classes) <= settings.max_params
         )
 
+    def narrowed_macs(architecture: Architecture) -> int | None:
+        """Of the widest version within the limits."""
+        first = bisect.bisect_left(
+            WIDTHS, True, key=lambda width: within(architecture.scaled(width), settings.max_macs)
+        )
+        return architecture.scaled(WIDTHS[first]).macs(image_shape) if first < len(WIDTHS) else None
+
     base = RECIPES[settings.recipe]
-    drawn, corners = random_architectures(POPULATION, seed=0, base=base), _corners(settings)
-    admitted = [architecture for architecture in drawn if within(architecture, settings.max_macs)]
+    drawn = random_architectures(POPULATION, seed=0, base=base)
+    corners = [architecture.scaled(WIDTHS[-1]) for architecture in _corners(settings)]
+    admitted = [macs for architecture in drawn if (macs := narrowed_macs(architecture)) is not None]
     # Corners are no fair sample; they only tell what there is where random draws hardly meet the limits.
     admitted = admitted or [
-        architecture for architecture in corners if within(architecture, settings.max_macs)
+        architecture.macs(image_shape) for architecture in corners if within(architecture, settings.max_macs)
     ]
     if not admitted:
         raise UserError(_nothing_fits(corners, image_shape, num_classes))
@@ -148,7 +157,7 @@ def family_population(
             f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
         )
     return Population(
-        macs=tuple(sorted(architecture.macs(image_shape) for architecture in admitted)),
+        macs=tuple(sorted(admitted)),
         baselines=tuple(
             (width, network.macs(image_shape)) for width, network in baselines if within(network, None)
         ),

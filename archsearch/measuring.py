@@ -1,11 +1,15 @@
-"""What a network costs, known before it is trained, and whether that is within the limits of the plan."""
+"""What a network costs, known before it is trained, and how wide it may be within the limits of the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.draws import Values
+from archsearch.fitting import WIDTHS
+from archsearch.given_network import narrowed
 from archsearch.plan import Plan
 from space.architecture import Architecture
 
@@ -62,3 +66,19 @@ def admits(measured: Measured, plan: Plan) -> bool:
         (plan.max_macs is not None and measured.macs is not None and measured.macs > plan.max_macs)
         or (plan.max_params is not None and measured.params is not None and measured.params > plan.max_params)
     )
+
+
+def narrowed_to(values: Mapping[str, Any], admits: Callable[[Mapping[str, Any]], bool]) -> Values | None:
+    """A network of the built-in space, narrowed where it has to be; `None` if the narrowest is too large.
+
+    So structures are compared at a similar cost. To draw others instead would leave those that are shallow
+    or thin by nature.
+
+    Args:
+        values: Of the network.
+        admits: Whether a network with these values is within the limits.
+    """
+    if admits(values):
+        return dict(values)
+    first = bisect.bisect_left(WIDTHS, True, key=lambda width: admits(narrowed(values, width)))
+    return narrowed(values, WIDTHS[first]) if first < len(WIDTHS) else None

@@ -33,7 +33,8 @@ class HyperbandOracle(keras_tuner.Oracle):
         iterations: Passes over all brackets.
         seed: Of all draws and of the trials' own seeds; 0 is a seed like any other.
         baseline: Values of trial 0 over the space's defaults; `None` for no baseline.
-        admits: Whether a network with these values is within the limits; others take no slot.
+        fit: From the values drawn to those of a network within the limits; where it is `None`, they take no
+            slot.
         confirm: Networks that are trained again at the end, with fresh seeds, beside the baseline.
         hyperparameters: The space, where it is known before a hypermodel is built.
     """
@@ -47,7 +48,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         iterations: int = 1,
         seed: int = 0,
         baseline: Mapping[str, Any] | None = None,
-        admits: Callable[[Values], bool] = lambda values: True,
+        fit: Callable[[Values], Values | None] = lambda values: values,
         confirm: int = 0,
         hyperparameters: keras_tuner.HyperParameters | None = None,
     ) -> None:
@@ -61,7 +62,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.search_seed = seed
         self.confirm = confirm
         self.draws = Draws(
-            brackets, space=lambda: self.hyperparameters.space, seed=seed, baseline=baseline, admits=admits
+            brackets, space=lambda: self.hyperparameters.space, seed=seed, baseline=baseline, fit=fit
         )
         self.ongoing_trials: dict[str, Trial] = {}
         self.assignments: dict[str, Assignment] = {}

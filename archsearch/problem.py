@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from archsearch.errors import HyperModelError, UserError
 from archsearch.final_task import WIDTH_STEP, widened
 from archsearch.fitting import Population, family_population
 from archsearch.given_network import narrowed
-from archsearch.measuring import Measured, measure
+from archsearch.measuring import Measured, admits, measure, narrowed_to
 from archsearch.own_space import load_space
+from archsearch.plan import Plan
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES, Recipe
@@ -47,6 +48,16 @@ class Problem:
     def users(self) -> keras_tuner.HyperModel | None:
         """The hypermodel if it is the user's own."""
         return self.hypermodel if self.own else None
+
+    def fit(self, values: dict[str, Any], plan: Plan) -> dict[str, Any] | None:
+        """A network within the limits of the plan, or `None`; those of the user's own are not narrowed."""
+
+        def admitted(each: Mapping[str, Any]) -> bool:
+            return admits(self.measure(dict(each)), plan)
+
+        if self.own:
+            return values if admitted(values) else None
+        return narrowed_to(values, admitted)
 
     def baseline_values(self, width: float) -> dict[str, Any]:
         """Of trial 0, narrowed; networks of the user's own are not."""

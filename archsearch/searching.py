@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,7 +289,7 @@ class Search:
             return []
         draws.begin_with = starting_points(
             map(draws.complete, STARTING_POINTS),
-            admits=lambda values: admits(problem.measure(values), tuner.plan),
+            fit=partial(problem.fit, plan=tuner.plan),
             known=draws.baseline_values,
             first_rung=first_rung,
         )
@@ -412,7 +413,7 @@ class Search:
             iterations=plan.iterations,
             seed=settings.seed,
             baseline=problem.baseline_values(plan.baseline_width),
-            admits=lambda values: admits(problem.measure(values), plan),
+            fit=partial(problem.fit, plan=plan),
             confirm=plan.confirm,
         )
         train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)

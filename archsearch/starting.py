@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from archsearch.draws import Values, key_of
-from archsearch.fitting import WIDTHS
 
 SHARE = 0.5
 """Of the first rung, that starting points may take."""
@@ -15,7 +14,7 @@ SHARE = 0.5
 def starting_points(
     networks: Iterable[Mapping[str, Any]],
     *,
-    admits: Callable[[Values], bool],
+    fit: Callable[[Values], Values | None],
     known: Values | None,
     first_rung: int,
 ) -> list[Values]:
@@ -23,16 +22,15 @@ def starting_points(
 
     Args:
         networks: All values of each, the best first.
-        admits: Whether a network is within the limits.
+        fit: From a network to one within the limits; `None` if there is none.
         known: The baseline, which is not begun with a second time.
         first_rung: Slots of the first rung.
     """
     found: list[Values] = []
     for values in networks:
-        narrowed = ({**values, "width": width} for width in WIDTHS)
-        admitted = next((each for each in narrowed if admits(each)), None)
-        if admitted is not None and (known is None or key_of(admitted) != key_of(known)):
-            found.append(admitted)
+        fitted = fit(dict(values))
+        if fitted is not None and (known is None or key_of(fitted) != key_of(known)):
+            found.append(fitted)
     return found[: max(1, int(SHARE * first_rung))]
 
 

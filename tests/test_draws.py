@@ -43,7 +43,7 @@ def bracket(size: int, iteration: int = 0) -> Bracket:
 
 
 def draws(*space: Choice, brackets: list[Bracket], **options: Any) -> Draws:
-    settings: dict[str, Any] = {"seed": 0, "baseline": None, "admits": lambda values: True} | options
+    settings: dict[str, Any] = {"seed": 0, "baseline": None, "fit": lambda values: values} | options
     return Draws(brackets, space=lambda: space, **settings)
 
 
@@ -51,7 +51,7 @@ def test_a_network_in_a_thousand_is_found_for_every_slot() -> None:
     """Of 20,000 networks the 20 with `a` below 10 are admitted; 15 slots get 15 of them."""
     one = bracket(15)
     space = (Choice("a", tuple(range(10_000))), Choice("b", (0, 1)))
-    found = draws(*space, brackets=[one], admits=lambda values: values["a"] < 10)
+    found = draws(*space, brackets=[one], fit=lambda values: values if values["a"] < 10 else None)
     drawn = [found.of(one, slot=slot, attempt=0) for slot in range(15)]
     assert None not in drawn
     assert len({(values["a"], values["b"]) for values in drawn if values}) == 15

@@ -11,7 +11,7 @@ import pytest
 
 from archsearch.errors import UserError
 from archsearch.fitting import Population, family_population, fit
-from archsearch.plan import Plan, Speed
+from archsearch.plan import Cost, Plan, Speed
 from archsearch.run import BUILT_IN, baseline_name
 from archsearch.settings import SearchSettings, resolve
 from archsearch.time_fit import Length, Work, fit_length
@@ -348,15 +348,15 @@ def test_a_limit_that_admits_everything_narrows_nothing() -> None:
 
 @pytest.mark.parametrize("limit", [{"max_macs": 1000}, {"max_params": 100}, {"max_macs": 1, "max_params": 1}])
 def test_limits_below_the_smallest_network_are_refused_by_its_size(limit: dict[str, int]) -> None:
-    """Two blocks of one convolution of 16 filters, and a linear head.
+    """Two blocks of one convolution of 8 filters, and a linear head.
 
-    432 weights at 1,024 places and 2,304 at 256 are 442,368 + 589,824 macs; with 4 weights for each of the
-    32 channels that are normalised, and 17 for each class, 3,034 weights.
+    216 weights at 1,024 places and 576 at 256 are 221,184 + 147,456 macs; with 4 weights for each of the
+    16 channels that are normalised, and 9 for each class, 946 weights.
     """
     with pytest.raises(
         UserError,
-        match=r"the fewest macs has 1,032,192 macs and 3,034 weights, "
-        r"the one with the fewest weights 1,032,192 macs and 3,034 weights\.",
+        match=r"the fewest macs has 368,640 macs and 946 weights, "
+        r"the one with the fewest weights 368,640 macs and 946 weights\.",
     ):
         family_population(SHAPE, 10, settings=SearchSettings(**limit))
 
@@ -435,6 +435,20 @@ def test_networks_that_count_alike_are_never_limited(seconds: float) -> None:
 def test_a_limit_given_for_such_networks_is_kept() -> None:
     assert list(ONE.limits(1000)) == [1000]
     assert list(ONE.limits(None)) == [None]
+
+
+def test_networks_beyond_a_limit_cost_what_it_admits() -> None:
+    """They are narrowed to it: of 2, 4, 30 and 80 macs those within it stay, the larger half is promoted."""
+    cost = Population(macs=(2, 4, 30, 80), baselines=((1.0, 5),)).cost(10, 5)
+    assert cost == Cost(baseline_macs=5, first_rung_macs=(2 + 4 + 10 + 10) / 4, promoted_macs=10)
+
+
+def test_a_limit_that_is_given_narrows_the_networks_that_are_counted_with() -> None:
+    free, limited = population().macs, population(max_macs=8_000_000).macs
+    assert len(limited) == len(free) == 1000
+    assert max(limited) <= 8_000_000 < free[500]
+    # To the next step of a 64th, and of 8 or 16 filters: not far below it.
+    assert limited[500] > 6_000_000
 
 
 def test_limits_worth_trying_get_ever_tighter() -> None:

@@ -283,7 +283,7 @@ class TestWithKerasTuner:
             hp.Choice("hidden_units", [128, 512], default=512)
             hp.Fixed("dropout", 0.5)
         bracket = Bracket(iteration=0, number=0, rungs=(Rung(epochs=1, size=6),))
-        found = Draws([bracket], space=lambda: hp.space, seed=0, baseline={}, admits=lambda values: True)
+        found = Draws([bracket], space=lambda: hp.space, seed=0, baseline={}, fit=lambda values: values)
         drawn = [found.of(bracket, slot=slot, attempt=0) for slot in range(6)]
 
         # Two hidden layers on two heads, of which one is the baseline, and one linear head.

@@ -766,6 +766,22 @@ def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path
     assert others["b1-r0-s1"].hyperparameters == trials["b1-r0-s1"].hyperparameters
 
 
+def test_drawn_networks_beyond_the_limit_are_narrowed_to_it(tmp_path: Path) -> None:
+    """Not drawn anew: that would leave only structures that are small at their full width."""
+    given = {**SMALL, "max_macs": 500_000, "starting_points": "no"}
+    run = search(tmp_path / "run", Stub(), hypermodel=None, **given)
+    drawn = [each for each in run.trials if each.role is Role.SEARCH]
+    assert all(each.macs is not None and each.macs <= 500_000 for each in drawn)
+    free = search(tmp_path / "free", Stub(), hypermodel=None, **SMALL, starting_points="no")
+    others = {each.trial_id: each for each in free.trials}
+    for each in drawn:
+        other = others[each.trial_id]
+        if each.rung == 0:
+            assert {**each.hyperparameters, "width": 1.0} == other.hyperparameters
+            assert (each.hyperparameters["width"] < 1.0) == (other.macs is not None and other.macs > 500_000)
+    assert any(each.hyperparameters["width"] < 1.0 for each in drawn)
+
+
 def test_a_winner_that_was_not_drawn_is_called_so(tmp_path: Path) -> None:
     class FirstWins(Stub):
         def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:

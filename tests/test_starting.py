@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from archsearch.measuring import narrowed_to
 from archsearch.starting import origin, starting_points
 from space.architecture import Architecture
 from space.recipe import MODERN
@@ -62,44 +63,48 @@ def test_the_starting_points_are_networks_of_the_space(number: int, filters: tup
 
 def test_what_is_within_the_limits_stays_as_it_is() -> None:
     networks = [{"a": 1, "width": 1.0}, {"a": 2, "width": 1.0}]
-    found = starting_points(networks, admits=lambda values: True, known=None, first_rung=4)
+    found = starting_points(networks, fit=dict, known=None, first_rung=4)
     assert found == networks
 
 
 def test_what_is_beyond_them_is_narrowed_to_the_widest_that_is_not() -> None:
     """Widths are whole 64ths: the widest whose square is at most a quarter is a half."""
-    found = starting_points(
-        [{"a": 1}], admits=lambda values: values["width"] ** 2 <= 0.25, known=None, first_rung=4
-    )
-    assert found == [{"a": 1, "width": 0.5}]
+    assert narrowed_to({"a": 1}, lambda values: values.get("width", 1.0) ** 2 <= 0.25) == {
+        "a": 1,
+        "width": 0.5,
+    }
+    assert narrowed_to({"width": 0.5}, lambda values: values["width"] <= 0.25) == {"width": 0.25}
+    assert narrowed_to({"a": 1}, lambda values: True) == {"a": 1}
+    assert narrowed_to({"a": 1}, lambda values: False) is None
 
 
 def test_macs_of_a_starting_point_keep_to_the_limit() -> None:
     def macs(values: Any) -> int:
         return architecture(values).macs(CIFAR10)
 
-    [found] = starting_points(
-        STARTING_POINTS[:1], admits=lambda values: macs(values) <= 20_000_000, known=None, first_rung=2
-    )
+    found = narrowed_to(STARTING_POINTS[0], lambda values: macs(values) <= 20_000_000)
+    assert found is not None
     assert macs(found) <= 20_000_000 < macs({**found, "width": found["width"] + 1 / 8})
 
 
 def test_what_meets_no_limit_is_left_out() -> None:
     networks = [{"a": 1}, {"a": 2}]
-    found = starting_points(networks, admits=lambda values: values["a"] == 2, known=None, first_rung=4)
-    assert found == [{"a": 2, "width": 1.0}]
+    found = starting_points(
+        networks, fit=lambda values: values if values["a"] == 2 else None, known=None, first_rung=4
+    )
+    assert found == [{"a": 2}]
 
 
 def test_the_baseline_is_not_begun_with_again() -> None:
-    known = {"width": 1.0, "a": 1}
-    found = starting_points([{"a": 1}, {"a": 2}], admits=lambda values: True, known=known, first_rung=4)
-    assert found == [{"a": 2, "width": 1.0}]
+    known = {"b": 1, "a": 1}
+    found = starting_points([{"a": 1, "b": 1}, {"a": 2}], fit=dict, known=known, first_rung=4)
+    assert found == [{"a": 2}]
 
 
 @pytest.mark.parametrize(("first_rung", "num"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4), (81, 5)])
 def test_they_take_at_most_half_of_the_first_rung_and_at_least_one_slot(first_rung: int, num: int) -> None:
     networks = [{"a": number} for number in range(5)]
-    assert len(starting_points(networks, admits=lambda _: True, known=None, first_rung=first_rung)) == num
+    assert len(starting_points(networks, fit=dict, known=None, first_rung=first_rung)) == num
 
 
 def test_where_a_network_comes_from_is_told_by_its_values() -> None:
