@@ -24,7 +24,7 @@ def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook, whose stderr would be a long red block."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 class CellStream(io.TextIOBase):
