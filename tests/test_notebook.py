@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,15 @@ class Handle:
 def test_outside_of_a_notebook_progress_goes_to_stderr() -> None:
     assert not in_notebook()
     assert default_stream() is sys.stderr
+
+
+def test_a_kernel_is_a_notebook_also_where_its_shell_is_derived(monkeypatch: pytest.MonkeyPatch) -> None:
+    jupyter = type("ZMQInteractiveShell", (), {})
+    derived, terminal = type("Shell", (jupyter,), {}), type("TerminalInteractiveShell", (), {})
+    for shell, expected in ((jupyter(), True), (derived(), True), (terminal(), False), (None, False)):
+        ipython = SimpleNamespace(get_ipython=lambda shell=shell: shell)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        assert in_notebook() is expected
 
 
 def test_a_cell_shows_whole_lines() -> None:
