@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import signal
+import socket
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,9 @@ from archsearch.layout import Layout, layout
 ANSWER_SECONDS = 120.0
 """After which a node that does not say what is installed there counts as unfit; Ray's default for a process
 to start is 60."""
+
+KNOCK_SECONDS = 10.0
+"""For the machine of an address to answer."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ def connected(address: str) -> Iterator[Cluster | None]:
     with _own_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of Ray, on Ray to come
         try:
+            _knock(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
         except Exception as error:  # of a kind that Ray does not document
             raise UserError(
@@ -123,6 +129,13 @@ def connected(address: str) -> Iterator[Cluster | None]:
         yield _look_at(ray)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises where nobody listens: Ray would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 def test_without_ray_it_is_said_how_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match='pip install "ray>=2.40,<3"'), connected("auto"):
+    with pytest.raises(UserError, match=r'pip install "ray>=2\.40,<3"'), connected("auto"):
         pass
 
 

@@ -14,7 +14,7 @@ from archsearch.own_space import check_space
 from space.recipe import MODERN
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("own-images", "own-network", "troubleshooting", "limits")
+PAGES = ("own-images", "own-network", "troubleshooting", "limits", "cluster")
 TEXTS = {page: (DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 
 
