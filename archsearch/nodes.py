@@ -91,6 +91,8 @@ def import_ray() -> Any:
     Raises:
         UserError: It is not installed.
     """
+    # On stdout, where the results go; what dies is told by the search.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed")
     try:
         import ray
     except ImportError:

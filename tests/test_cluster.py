@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
+from archsearch import cli
 from archsearch.cluster import ClusterExecutor, pickled
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor, WorkerDied
 from archsearch.layout import Layout
 from archsearch.nodes import Cluster, Node, check_ray, compare, connected
+from archsearch.run_folder import RunFolder
+from archsearch.searching import planned
 from archsearch.task import TrialResult, TrialTask
 from archsearch.trials import Status
 from tests.pretending import PlainSpace, Pretender, starts
@@ -124,11 +127,15 @@ def test_what_cannot_be_sent_is_refused_in_one_sentence() -> None:
         pickled(PlainSpace(threading.Lock()))
 
 
-def test_an_address_without_a_cluster_is_one_sentence() -> None:
+def test_an_address_without_a_cluster_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("ray")
-    sentence = r"--ray 127\.0\.0\.1:1 leads to no Ray cluster \(.*\)\. Start one with `ray start --head`"
-    with pytest.raises(UserError, match=sentence), connected("127.0.0.1:1"):
-        pass
+    flags = ["--ray", "127.0.0.1:1", "--plan", "--dataset", "digits", "--logs", str(tmp_path)]
+    assert cli.search(flags, "search.py") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --ray 127.0.0.1:1 leads to no Ray cluster (ConnectionRefusedError: ")
+    assert "Start one with `ray start --head`" in line
 
 
 # With two nodes.
@@ -173,6 +180,13 @@ def executor(head: Any) -> Iterator[Callable[[int], ClusterExecutor]]:
             )
 
         yield start
+
+
+def test_the_plan_knows_the_cluster(tmp_path: Path, head: Any, second: Any) -> None:
+    given = {"dataset": "digits", "ray": head.address, "max_epochs": 1}
+    plan = planned(None, folder=RunFolder(tmp_path), overwrite=False, given=given)
+    assert (plan.workers, plan.trials_per_device) == (2, 1.0)
+    assert plan.speed.source == "estimated"
 
 
 needs_keras_tuner = pytest.mark.usefixtures("tensorflow")
@@ -244,7 +258,7 @@ def test_a_process_that_is_killed_or_starves_is_a_death(
     tmp_path: Path, executor: Callable[[int], ClusterExecutor]
 ) -> None:
     trains = executor(1)
-    pretender = Pretender(tmp_path, {"a": (("kill", 1), ("starve", 1))})
+    pretender = Pretender(tmp_path, {"a": (("kill", 1), ("starve", 3))})
     for message in (r"Worker 1 died \(WorkerCrashedError\)", "Worker 1 (ran out of memory|died)"):
         with pytest.raises(WorkerDied, match=message):
             trains.submit(pretender, task("a"), silent).result()
