@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ def import_ray() -> Any:
         UserError: It is not installed.
     """
     # On stdout, where the results go; what dies is told by the search.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed|has been marked dead")
     try:
         import ray
     except ImportError:
@@ -164,38 +164,44 @@ def _look_at(ray: Any) -> Cluster:
         except ImportError as error:
             return str(error)
 
-    alive = [node for node in ray.nodes() if node["Alive"]]
     ask = ray.remote(num_cpus=0, max_retries=0)(installed)
-    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
-    try:
-        answers = ray.get(
-            [ask.options(scheduling_strategy=place).remote() for place in places], timeout=ANSWER_SECONDS
+    asked = [
+        (
+            node,
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)).remote(),
         )
-    except ray.exceptions.RayError as error:
-        raise UserError(
-            f"A node of the Ray cluster does not say what is installed there ({first_line(error)}). "
-            "`ray list nodes` shows them: start it anew, or stop it."
-        ) from error
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    nodes, found = [], []
+    for node, answer in asked:
+        name, resources = node["NodeManagerHostname"], node["Resources"]
+        try:
+            found.append((name, ray.get(answer, timeout=ANSWER_SECONDS)))
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue  # it is gone, of which Ray learns late
+        except ray.exceptions.RayError as error:
+            raise UserError(
+                f"The node {name} of the Ray cluster does not say what is installed there "
+                f"({first_line(error)}). Start it anew, or stop it."
+            ) from error
+        nodes.append(Node(int(resources.get("CPU", 0)), int(resources.get("GPU", 0))))
     here = installed()
     assert isinstance(here, dict)
-    names = [node["NodeManagerHostname"] for node in alive]
-    notes = tuple(compare(here, dict(zip(names, answers, strict=True))))
-    resources = [node["Resources"] for node in alive]
-    nodes = tuple(Node(int(each.get("CPU", 0)), int(each.get("GPU", 0))) for each in resources)
-    return Cluster(nodes, notes)
+    return Cluster(tuple(nodes), tuple(compare(here, found)))
 
 
-def compare(here: Mapping[str, str], found: Mapping[str, Mapping[str, str] | str]) -> Iterator[str]:
+def compare(here: Mapping[str, str], found: Iterable[tuple[str, Mapping[str, str] | str]]) -> Iterator[str]:
     """Sentences on what is installed elsewhere in another version, so that scores may differ a little.
 
     Args:
         here: Version by package.
-        found: Likewise, by machine; or why it cannot be said.
+        found: Machines, each with the same of there, or with why it cannot be said.
 
     Raises:
         UserError: A machine has no archsearch, or another one.
     """
-    for name, there in found.items():
+    for name, there in found:
         if isinstance(there, str) or there["archsearch"] != here["archsearch"]:
             problem = there if isinstance(there, str) else f"it has {there['archsearch']}"
             raise UserError(

@@ -90,7 +90,7 @@ HERE = {"archsearch": "0.1.0", "keras": "3.15.1"}
 
 
 def test_other_versions_of_what_trains_are_pointed_out() -> None:
-    assert list(compare(HERE, {"a": HERE, "b": HERE | {"keras": "3.14.0"}})) == [
+    assert list(compare(HERE, [("a", HERE), ("b", HERE | {"keras": "3.14.0"})])) == [
         "The node b has keras 3.14.0, this machine 3.15.1: scores may differ a little."
     ]
 
@@ -106,7 +106,7 @@ def test_a_node_with_another_archsearch_or_none_is_refused(there: Any, problem: 
     with pytest.raises(
         UserError, match=rf"The node b .* needs archsearch 0\.1\.0 \({problem}\)\. Install it"
     ):
-        list(compare(HERE, {"a": HERE, "b": there}))
+        list(compare(HERE, [("a", HERE), ("b", there)]))
 
 
 def test_the_module_of_a_hypermodel_is_sent_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def head() -> Iterator[Any]:
         patch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))))
         patch.setenv("TF_NUM_INTEROP_THREADS", "1")
         patch.delenv("RAY_ADDRESS", raising=False)
-        machines = Machines(initialize_head=True, head_node_args={"num_cpus": 1})
+        machines = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         yield machines
         machines.shutdown()
 
