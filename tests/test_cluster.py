@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from archsearch import cli
+from archsearch.attempts import Attempts
 from archsearch.cluster import ClusterExecutor, pickled
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor, WorkerDied
@@ -31,7 +34,7 @@ from archsearch.trials import Status
 from tests.pretending import PlainSpace, Pretender, starts
 from tests.test_tuner import Notes, log, make
 from tests.test_workers import is_running, silent, task, wait_until
-from tests.test_workers_search import trials
+from tests.test_workers_search import COMMAND, trials
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -283,6 +286,43 @@ def test_a_search_that_ends_ends_its_tasks(
     trains.shutdown()
     wait_until(lambda: not is_running(starts(tmp_path)["a"][0]))
     assert not future.done()
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_tasks_and_is_no_death(
+    number: signal.Signals, tmp_path: Path, head: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 16, 16, 1), dtype=np.uint8), np.arange(60) % 2
+    np.savez(tmp_path / "tiny.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
+    command = COMMAND.replace('Path("pretended")', 'Path.cwd() / "pretended"')
+    flags = ("--max-epochs", "2", "--factor", "2", "--confirm", "0", "--ray", head.address)
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "waits", *flags],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    trial = RunFolder(tmp_path / "logs" / "run").trial("baseline")
+    try:
+        wait_until(
+            lambda: (trial / "attempts.json").exists() and Attempts.read(trial).epochs == 1, seconds=150
+        )
+        os.killpg(process.pid, number)
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], errors
+    assert "Traceback" not in errors
+    assert "Continue: search.py" in errors
+    assert out == ""
+    [trains] = starts(tmp_path / "pretended")["baseline"]
+    wait_until(lambda: not is_running(trains))
+    assert Attempts.read(trial).starts == 0
 
 
 SCRIPT = """
