@@ -91,7 +91,7 @@ def import_ray() -> Any:
     Raises:
         UserError: It is not installed.
     """
-    # On stdout, where the results go; what dies is told by the search.
+    # What dies the search tells by itself, and stdout, where Ray would, is for results.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed|has been marked dead")
     try:
         import ray

@@ -298,9 +298,12 @@ def test_an_interruption_ends_the_tasks_and_is_no_death(
     np.savez(tmp_path / "tiny.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
     command = COMMAND.replace('Path("pretended")', 'Path.cwd() / "pretended"')
     flags = ("--max-epochs", "2", "--factor", "2", "--confirm", "0", "--ray", head.address)
+    # What TensorFlow was set up with here would be taken for the user's wish.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     process = subprocess.Popen(
         [sys.executable, "-c", command, "waits", *flags],
         cwd=tmp_path,
+        env=clean,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
