@@ -73,14 +73,14 @@ class Cluster:
         return Layout(workers or room, threads, devices=self.num_gpus or len(fit))
 
 
-def check_ray(text: str) -> str:
+def check_ray(text: object) -> str:
     """Refuses what says of no cluster where it is.
 
     Raises:
         UserError: With how it is written.
     """
     # Ray would take "local" for the wish to start a cluster, and its client (ray://) streams no epochs.
-    if text in ("none", "auto") or re.fullmatch(r"[^\s/]+:\d+", text):
+    if isinstance(text, str) and re.fullmatch(r"none|auto|[^\s/]+:\d+", text):
         return text
     raise UserError(f"--ray must be auto, none or HOST:PORT, like 10.0.0.1:6379; got {text!r}.")
 

@@ -47,8 +47,8 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
     assert check_ray(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "local", "10.0.0.1", "ray://10.0.0.1:10001", "10.0.0.1:port"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", [None, "", "local", "10.0.0.1", "ray://10.0.0.1:10001", "10.0.0.1:port"])
+def test_what_is_no_address_is_refused(text: str | None) -> None:
     with pytest.raises(UserError, match=r"--ray must be auto, none or HOST:PORT, like .*; got"):
         check_ray(text)
 
