@@ -108,7 +108,7 @@ $(INSTALLED): setup.py pyproject.toml constraints.txt Makefile
 	        "$$base" -m venv $(VENV); \
 	fi
 	@rm -f $(INSTALLED); touch $(UNFINISHED)
-	@echo "Installing the packages of constraints.txt: some 760 MB to fetch, 2.8 GB on disk, a few minutes."
+	@echo "Installing the packages of constraints.txt: some 840 MB to fetch, 3.1 GB on disk, a few minutes."
 	@$(INSTALL) setuptools
 	@$(INSTALL) --no-build-isolation -e '.[dev]'
 	@mv $(UNFINISHED) $(INSTALLED)

@@ -41,6 +41,8 @@ PANDAS = ["pandas>=2.2.2,<4"]  # run.to_dataframe()
 ONNX = ["tf2onnx>=1.17,<2", "onnx>=1.19,<2", "onnxruntime>=1.22,<2"]
 # Reads LiteRT files in place of TensorFlow's own interpreter, which is to go.
 LITERT = ["ai-edge-litert>=2,<3"]
+# `--ray`; 2.60.0 was tried.
+RAY = ["ray>=2.40,<3"]
 DEVELOPMENT = [
     "pytest>=8.3,<10",
     "pytest-timeout>=2.3.1,<3",
@@ -116,6 +118,7 @@ setup(
         "pandas": PANDAS,
         "onnx": ONNX,
         "litert": LITERT,
-        "dev": DEVELOPMENT + PANDAS + ONNX + LITERT,
+        "ray": RAY,
+        "dev": DEVELOPMENT + PANDAS + ONNX + LITERT + RAY,
     },
 )

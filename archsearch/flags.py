@@ -10,6 +10,7 @@ from typing import Any
 
 from archsearch.errors import UserError
 from archsearch.exporting.formats import FORMATS, parse_formats
+from archsearch.nodes import check_ray
 from archsearch.own_space import check_space
 from archsearch.runtime import PRECISIONS
 from archsearch.settings import (
@@ -109,6 +110,12 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         type=_whole(0),
         metavar="N",
         help="trials at a time, each in a process of its own; 0: in this one (one per GPU, or per 8 cores)",
+    )
+    add(
+        "--ray",
+        type=_checked(check_ray),
+        metavar="ADDRESS",
+        help="train on a Ray cluster: auto (that of this machine) or HOST:PORT (none)",
     )
     _add_precision(parser)
     add(
@@ -244,7 +251,7 @@ RENAMED = {"max_seconds": "--max-time", "final_seconds": "--final-time", "from_r
 SETTINGS = (
     *("dataset", "flip", "seed", "recipe", "max_seconds", "max_epochs"),
     *("factor", "iterations", "images_per_epoch", "max_params", "max_macs", "confirm"),
-    *("final_seconds", "precision", "workers", "image_size", "objective", "class_weights"),
+    *("final_seconds", "precision", "workers", "ray", "image_size", "objective", "class_weights"),
     *("space", "baseline", "from_runs", "starting_points"),
 )
 

@@ -24,6 +24,8 @@ class Layout:
     """Of TensorFlow's operations, for each trial: scores are equal for equal threads."""
     gpus: tuple[str, ...] = ()
     """As `CUDA_VISIBLE_DEVICES` names them."""
+    devices: int = 0
+    """Of a cluster: its GPUs, or its machines where there are none; 0 on one machine."""
 
     @property
     def trials_at_a_time(self) -> int:
@@ -32,7 +34,7 @@ class Layout:
     @property
     def trials_per_device(self) -> float:
         """Trials that share a GPU, or the cores where there is none."""
-        return max(1.0, self.trials_at_a_time / max(1, len(self.gpus)))
+        return max(1.0, self.trials_at_a_time / max(1, self.devices, len(self.gpus)))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from archsearch.fitting import family_population
 from archsearch.given_network import read_network, read_values
 from archsearch.layout import Layout, layout, layout_here
 from archsearch.measuring import admits
+from archsearch.nodes import Cluster, connected
 from archsearch.plan import Plan, Speed
 from archsearch.problem import (
     Problem,
@@ -38,7 +39,7 @@ from archsearch.problem import (
 )
 from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json, write_json
-from archsearch.settings import SearchSettings, continued, resolve
+from archsearch.settings import WHERE, SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
 from archsearch.starting import starting_points
 from archsearch.trials import TrialRecord, read_records
@@ -69,8 +70,11 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     baseline, _ = _read_baseline(settings)
     known = facts(data if data is not None else settings.dataset, settings.size)
     num_train, num_validation = known.split_sizes()
-    # What GPUs there are only TensorFlow knows.
-    laid_out = layout(settings.workers, num_gpus=0, num_cores=runtime.num_cores())
+    with connected(settings.ray) as cluster:
+        if cluster is not None:
+            laid_out = cluster.layout(settings.workers, threads=runtime.given_threads())
+        else:  # what GPUs there are only TensorFlow knows
+            laid_out = layout(settings.workers, num_gpus=0, num_cores=runtime.num_cores())
     return fitting.fit(
         settings,
         workers=laid_out.trials_at_a_time,
@@ -217,6 +221,7 @@ class Search:
                 raise UserError("`hypermodel` and `space` exclude each other: both say what is searched.")
             baseline, notes = self._baseline(settings, stored)
             earlier = read_earlier(settings.from_runs, self.folder) if stored is None else []
+            cluster = ends.enter_context(connected(settings.ray))
             runtime.configure()
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
@@ -224,9 +229,9 @@ class Search:
             # "auto" may be another one on the machine that goes on: then scores would not be comparable.
             chosen = (stored or {}).get("precision", settings.precision)
             precision = runtime.set_precision(chosen)
-            laid_out = self._layout(settings)
+            laid_out = self._layout(settings, cluster)
             problem = problem_of(settings, splits, self.hypermodel, baseline)
-            notes += splits.notes
+            notes += [*splits.notes, *(() if cluster is None else cluster.notes)]
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
             else:
@@ -244,7 +249,7 @@ class Search:
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
-            executor = self._executor(laid_out, tuner, precision)
+            executor = self._executor(laid_out, tuner, precision, cluster)
             try:
                 self._run(tuner, executor, problem, settings, records, notes)
                 write_json(self.folder.settings, {**description, "finished": True})
@@ -304,7 +309,7 @@ class Search:
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
-        given = {name: value for name, value in self.given.items() if name != "workers"}
+        given = {name: value for name, value in self.given.items() if name not in WHERE}
         settings = continued(stored["settings"], given, _chosen(stored))
         plan = _continued_plan(stored, settings, given)
         unchanged = settings == SearchSettings(**stored["settings"]) and plan == Plan.from_dict(
@@ -338,14 +343,27 @@ class Search:
         check_log(self.folder.trials, plan, records)
         return records
 
-    def _layout(self, settings: SearchSettings) -> Layout:
+    def _layout(self, settings: SearchSettings, cluster: Cluster | None) -> Layout:
         """Another `run_trial` stays in this process, unless workers are asked for."""
+        if cluster is not None:
+            return cluster.layout(settings.workers, threads=runtime.given_threads())
         workers = settings.workers
         return layout_here(0 if workers is None and self.run_trial is not None else workers)
 
     @contextlib.contextmanager
-    def _executor(self, laid_out: Layout, tuner: HyperbandTuner, precision: str) -> Iterator[Executor]:
+    def _executor(
+        self, laid_out: Layout, tuner: HyperbandTuner, precision: str, cluster: Cluster | None
+    ) -> Iterator[Executor]:
         """Where the trials run."""
+        if cluster is not None:
+            from archsearch.cluster import ClusterExecutor
+
+            gpus = cluster.gpus_per_trial
+            with ClusterExecutor(
+                tuner.hypermodel, tuner.data, laid_out, gpus=gpus, precision=precision
+            ) as remote:
+                yield remote
+            return
         if laid_out.workers == 0:
             yield InlineExecutor()
             return

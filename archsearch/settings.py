@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.errors import UserError
+from archsearch.nodes import check_ray
 from archsearch.runtime import PRECISIONS
 from space.architecture import MIN_IMAGE_SIDE
 from space.recipe import RECIPES
@@ -27,7 +28,10 @@ CLASS_WEIGHTS = ("none", "balanced")
 
 DEFAULT_SECONDS = 30 * 60.0
 
-FREE = ("dataset", "workers")
+WHERE = ("workers", "ray")
+"""Settings that only say where trials run."""
+
+FREE = ("dataset", *WHERE)
 """Settings that may change from one session of a run to the next."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -112,6 +116,9 @@ class SearchSettings:
     workers: int | None = None
     """Processes that train, each one trial at a time; 0: the searching process itself; `None`: as many as
     suit the machine (`layout.py`). The trials are the same."""
+    ray: str = "none"
+    """HOST:PORT of a Ray cluster whose machines train, `workers` trials at a time; "auto": the one that this
+    machine is part of."""
     confirm: int = 2
     """Best networks that are trained again with fresh seeds at the end; fewer where the time is short."""
     image_size: str | None = None
@@ -141,6 +148,8 @@ class SearchSettings:
         _at_least("--confirm", self.confirm, 0)
         if self.workers is not None:
             _at_least("--workers", self.workers, 0)
+        if check_ray(self.ray) != "none" and self.workers == 0:
+            raise UserError("--ray trains on a cluster, --workers 0 in this process: leave out one of them.")
         for flag in ("max_epochs", "iterations", "images_per_epoch", "max_params", "max_macs"):
             if getattr(self, flag) is not None:
                 _at_least("--" + flag.replace("_", "-"), getattr(self, flag), 1)
@@ -225,8 +234,9 @@ def continued(
 ) -> SearchSettings:
     """Settings of a run that goes on: the stored ones, with the changes that are welcome.
 
-    More time, iterations and confirmations are, any number of workers, and another place of the same images,
-    which their content will tell. Anything else that is given and differs would mix two searches in one log.
+    More time, iterations and confirmations are, any number of workers on any machines, and another place of
+    the same images, which their content will tell. Anything else that is given and differs would mix two
+    searches in one log.
 
     Args:
         stored: From the run's settings.json.

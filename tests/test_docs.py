@@ -14,7 +14,7 @@ from archsearch.own_space import check_space
 from space.recipe import MODERN
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("own-images", "own-network", "troubleshooting", "limits")
+PAGES = ("own-images", "own-network", "troubleshooting", "limits", "cluster")
 TEXTS = {page: (DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 
 
@@ -43,7 +43,7 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_to_a_file(page: str) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXTS[page]):
+    for link in re.findall(r"\]\((?!https://)([^)#]+)\)", TEXTS[page]):
         assert (DOCS / link).exists(), link
 
 

@@ -100,7 +100,7 @@ def test_metadata_names_the_pythons_the_version_and_the_licence(metadata: Messag
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
     assert f'__version__ = "{metadata["Version"]}"' in source
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("Provides-Extra") == ["pandas", "onnx", "litert", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["pandas", "onnx", "litert", "ray", "dev"]
 
 
 def test_every_requirement_is_bounded_above(requirements: list[Requirement]) -> None:

@@ -199,6 +199,19 @@ def test_any_number_of_workers_is_welcome(workers: int) -> None:
     assert continued(stored, {}, PLANNED).workers == 2
 
 
+@pytest.mark.parametrize("ray", ["none", "auto", "10.0.0.1:6379"])
+def test_any_cluster_is_welcome(ray: str) -> None:
+    """The trials are the same."""
+    stored = STORED | {"ray": "10.0.0.2:6379"}
+    assert continued(stored, {"ray": ray}, PLANNED).ray == ray
+    assert continued(stored, {}, PLANNED).ray == "10.0.0.2:6379"
+
+
+def test_a_cluster_excludes_the_searching_process() -> None:
+    with pytest.raises(UserError, match="--ray trains on a cluster, --workers 0 in this process"):
+        SearchSettings(ray="auto", workers=0)
+
+
 def test_fewer_workers_than_none_are_refused() -> None:
     with pytest.raises(UserError, match="--workers must be a whole number, at least 0; got -1"):
         SearchSettings(workers=-1)
