@@ -75,8 +75,8 @@ def final_train(
         data: As for `search`; what the run was searched on by default.
         run: Name of the run; with "documented" it need not exist.
         logs: Folder of all runs.
-        **options: `epochs` (50), `recipe`, `seed`, `overwrite`, `verbose`, `hypermodel` as in
-            `archsearch.final_training.FinalTraining`.
+        **options: `epochs` (50), `devices` ("one"), `recipe`, `seed`, `overwrite`, `verbose`, `hypermodel` as
+            in `archsearch.final_training.FinalTraining`.
 
     Returns:
         What result.json holds.

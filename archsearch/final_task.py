@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch.batches import View
+from archsearch.devices import scope
 from archsearch.evaluation import views
 from archsearch.measuring import Measured, measure
 from archsearch.plan import Speed, format_epochs, format_seconds
@@ -38,6 +39,8 @@ class Options:
     """Whether it is also tested with several views averaged."""
     precision: str
     """Keras's policy."""
+    devices: int = 1
+    """That share every batch."""
 
     @property
     def num_views(self) -> int:
@@ -52,7 +55,9 @@ class FinalTask:
     options: Options
     on_time: OnTime | None
     notes: tuple[str, ...]
-    """For the person who waits: how long it will take."""
+    """For the person who waits: how long it will take, and on what."""
+    strategy: Any = None
+    """Of `tf.distribute`, on several devices."""
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -104,13 +109,14 @@ def fitted(final: FinalTask, *, start: float) -> FinalTask:
         return final
     work = _work(options, task)
     macs = measure(task.hypermodel, task.values).macs or 1
-    speed = _measured_speed(task, macs)
+    with scope(final.strategy):
+        speed = _measured_speed(task, macs)
     left = options.max_seconds - (time.time() - start)
     length = fit_length(work, macs=macs, seconds=left, speed=speed)
-    return FinalTask(
-        dataclasses.replace(task, epochs=length.epochs),
-        dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
-        on_time=None,
+    return dataclasses.replace(
+        final,
+        task=dataclasses.replace(task, epochs=length.epochs),
+        options=dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
         notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds)),
     )
 
@@ -129,12 +135,14 @@ def _work(options: Options, task: TrialTask) -> Work:
     from archsearch.training import recipe_of
 
     data = task.dataset
-    return Work.final(
+    work = Work.final(
         num_train=len(data.train),
         num_validation=len(data.validation or ()),
         batch_size=recipe_of(task.hypermodel, flip=data.flip).batch_size,
         num_views=options.num_views,
     )
+    # The speed is that of all devices, the evaluation that of one.
+    return dataclasses.replace(work, num_evaluated=options.devices * work.num_evaluated)
 
 
 def _measured_speed(task: TrialTask, macs: int) -> Speed:

@@ -15,6 +15,7 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, image_statistics, load
+from archsearch.devices import DEVICES, device_names, notes, on_one, shared, strategy_for
 from archsearch.errors import UserError, writing
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
@@ -58,6 +59,7 @@ class FinalTraining:
         all_data: Whether the validation part is trained on too; there is no validation then.
         tta: Whether it is also tested with the probabilities of several views averaged.
         precision: One of `runtime.PRECISIONS`; `None`: as in the search.
+        devices: "one", or "all" GPUs of this machine, which share every batch; `None`: one.
         recipe: Name; `None`: the run's, or the documented one for "documented".
         seed: `None`: that of an interrupted training, the run's, or 0.
         overwrite: Whether an earlier final training of the same network is replaced, or an interrupted one
@@ -75,6 +77,7 @@ class FinalTraining:
     all_data: bool | None = None
     tta: bool | None = None
     precision: str | None = None
+    devices: str | None = None
     recipe: str | None = None
     seed: int | None = None
     overwrite: bool = False
@@ -132,6 +135,8 @@ class FinalTraining:
         check_seconds("--max-time", self.max_seconds)
         if self.precision is not None:
             check_precision(self.precision)
+        if self.devices not in (None, *DEVICES):
+            raise UserError(f"--devices must be one of {', '.join(DEVICES)}; got {self.devices!r}.")
 
     # Before.
 
@@ -236,10 +241,13 @@ class FinalTraining:
             "all_data": False,
             "tta": False,
             "precision": run.settings.precision if run is not None else "auto",
+            "devices": 1,
         }
         earlier = {name: (begun or usual)[name] for name in usual}
         names = ("epochs", "seed", "max_seconds", "all_data", "tta")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.devices is not None:
+            given["devices"] = len(device_names()) if self.devices == "all" else 1
         precision = runtime.set_precision(self.precision or earlier["precision"])
         return Options(**{**earlier, **given, "precision": precision})
 
@@ -279,7 +287,9 @@ class FinalTraining:
             epochs=options.epochs,
             seed=options.seed,
         )
-        return FinalTask(task, options, on_time=None, notes=())
+        task = shared(task, options.devices)
+        said = tuple(notes(task, options.devices)) if self.devices == "all" or options.devices > 1 else ()
+        return FinalTask(task, options, on_time=None, notes=said, strategy=strategy_for(options.devices))
 
     def _begin(
         self,
@@ -341,7 +351,7 @@ class FinalTraining:
                 if progress is not None:
                     progress.epoch(epoch + 1, task.epochs, values)
 
-            training = Training(task, on_epoch, final.on_time)
+            training = Training(task, on_epoch, final.on_time, final.strategy)
             try:
                 model = training.run()
             except Diverged as error:
@@ -351,11 +361,12 @@ class FinalTraining:
             final=final,
             record=record,
             splits=splits,
-            model=model,
+            model=model if final.strategy is None else on_one(model, task),
             history=history,
             earlier_seconds=training.earlier_seconds,
             start=start,
             search_seconds=run.seconds if run else None,
+            learning_rate=training.learning_rate,
         )
 
 
@@ -373,7 +384,8 @@ def _begun(folder: Path) -> dict[str, Any] | None:
     path = folder / BEGUN
     if not path.exists():
         return None
-    begun = read_json(path, remedy="Start over with --overwrite.")
+    # Earlier versions trained on one device.
+    begun = {"devices": 1, **read_json(path, remedy="Start over with --overwrite.")}
     try:
         from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})
     except (KeyError, TypeError) as error:

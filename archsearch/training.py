@@ -17,6 +17,7 @@ import numpy as np
 from archsearch.batches import steps_per_epoch, training_batches, validation_batches
 from archsearch.checkpoints import Checkpoints, restore
 from archsearch.class_measures import balanced_weights, confusion, validation_measures
+from archsearch.devices import scope
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
@@ -115,17 +116,27 @@ class Training:
         task: What to train.
         on_epoch: Told of every epoch.
         steps: Of each epoch to come, asked for after every epoch; all whole batches by default.
+        strategy: Of `tf.distribute`, under which it trains; `None` for one device.
     """
 
-    def __init__(self, task: TrialTask, on_epoch: OnEpoch, steps: StepsOfEpoch | None = None) -> None:
+    def __init__(
+        self,
+        task: TrialTask,
+        on_epoch: OnEpoch,
+        steps: StepsOfEpoch | None = None,
+        strategy: Any = None,
+    ) -> None:
         self.task = task
         self.on_epoch = on_epoch
         recipe = recipe_of(task.hypermodel, flip=task.dataset.flip)
         num_images = len(task.dataset.train)
         full = steps_per_epoch(num_images, min(recipe.batch_size, num_images))
         self.steps: StepsOfEpoch = steps or (lambda _curve: full)
+        self.strategy = strategy
         self.earlier_seconds = 0.0
         """Wall-clock that earlier processes spent on it."""
+        self.learning_rate: float | None = None
+        """That the network was compiled with: the peak, where the recipe has one."""
 
     def run(self) -> keras.Model:
         """Builds and trains.
@@ -138,11 +149,16 @@ class Training:
         forget_networks()
         gc.collect()
         keras.utils.set_random_seed(self.task.seed)
+        with scope(self.strategy):
+            return self._run()
+
+    def _run(self) -> keras.Model:
         hp = keras_tuner.HyperParameters()
         hp.values = dict(self.task.values)
         model = self.task.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise TypeError(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
+        self.learning_rate = float(np.asarray(model.optimizer.learning_rate))
         folder = self.task.resume_folder
         checkpoints = Checkpoints(folder, self.task.identity) if folder else None
         curve = self._go_on(model, checkpoints) if checkpoints else []
