@@ -54,7 +54,26 @@ def equality(folder: Path) -> dict[str, Any]:
         "weights_differ": max(float(np.abs(a - b).max()) for a, b in zip(two, one, strict=True)),
         "largest_weight": max(float(np.abs(each).max()) for each in one),
         "devices_differ": apart,
+        "seeds": [seeds(2), seeds(1)],
     }
+
+
+def seeds(num_devices: int) -> list[list[int]]:
+    """Of dropout in an epoch, on each device."""
+    import keras_tuner
+
+    from archsearch.watch import seed_dropout
+    from space.hypermodel import VGGHyperModel
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = VALUES | {"dropout": 0.5}
+    strategy = devices.strategy_for(num_devices)
+    with devices.scope(strategy):
+        model = VGGHyperModel(IMAGE_SHAPE, 2).build(hp)
+    seed_dropout(model, seed=1, epoch=2)
+    [state] = [each for each in model.variables if each.path.endswith("seed_generator_state")]
+    parts = model.distribute_strategy.experimental_local_results(state.value)
+    return [np.asarray(part).tolist() for part in parts]
 
 
 def trained(*, batch_size: int, rate: float, num_devices: int) -> tuple[list[Any], list[Any], float]:

@@ -143,6 +143,13 @@ def test_two_devices_report_what_one_reports(equality: Any) -> None:
         assert ours["val_balanced_accuracy"] == pytest.approx(ours["val_accuracy"])
 
 
+@pytest.mark.end_to_end
+def test_every_device_drops_other_units_and_the_first_those_of_a_single_one(equality: Any) -> None:
+    (first, second), (single,) = equality["seeds"]
+    assert first == single
+    assert second != first
+
+
 @pytest.fixture(scope="module")
 def final(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return on_two_devices("final", tmp_path_factory.mktemp("final"))
