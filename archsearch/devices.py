@@ -93,8 +93,14 @@ def _is_ours(hypermodel: Any) -> bool:
     return hasattr(hypermodel, "synchronized")
 
 
-def notes(task: TrialTask, num_devices: int) -> Iterator[str]:
-    """For the person who asked for all devices."""
+def notes(task: TrialTask, num_devices: int, *, num_validation: int) -> Iterator[str]:
+    """For the person who asked for all devices.
+
+    Args:
+        task: As it is shared.
+        num_devices: That share it.
+        num_validation: Images to validate on, before they are shared.
+    """
     if num_devices == 1:
         yield "this machine has one device, on which the training is the usual one"
         return
@@ -107,6 +113,9 @@ def notes(task: TrialTask, num_devices: int) -> Iterator[str]:
             "learning rate and batch normalisation of your own network are as its `build` has them, which "
             "can ask tf.distribute.get_strategy().num_replicas_in_sync for the number of devices"
         )
+    left_out = num_validation - len(task.dataset.validation or ())
+    if left_out:
+        yield f"not validated on, for the devices have equal shares: {left_out} of {num_validation} images"
 
 
 def on_one(model: keras.Model, task: TrialTask) -> keras.Model:

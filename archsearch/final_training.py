@@ -288,7 +288,9 @@ class FinalTraining:
             seed=options.seed,
         )
         task = shared(task, options.devices)
-        said = tuple(notes(task, options.devices)) if self.devices == "all" or options.devices > 1 else ()
+        said: tuple[str, ...] = ()
+        if self.devices == "all" or options.devices > 1:
+            said = tuple(notes(task, options.devices, num_validation=len(validation or ())))
         return FinalTask(task, options, on_time=None, notes=said, strategy=strategy_for(options.devices))
 
     def _begin(

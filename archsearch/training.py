@@ -158,7 +158,8 @@ class Training:
         model = self.task.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise TypeError(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
-        self.learning_rate = float(np.asarray(model.optimizer.learning_rate))
+        if model.compiled:  # else Keras says so in `fit`
+            self.learning_rate = float(np.asarray(model.optimizer.learning_rate))
         folder = self.task.resume_folder
         checkpoints = Checkpoints(folder, self.task.identity) if folder else None
         curve = self._go_on(model, checkpoints) if checkpoints else []

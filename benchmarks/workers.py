@@ -1,7 +1,7 @@
 """What worker processes bring and cost, beside Keras Tuner's chief and tuners; nothing is downloaded.
 
     python benchmarks/workers.py            # some 20 minutes on 2 idle cores
-    python benchmarks/workers.py --quick    # a few trials of each, printed and not stored: 3 minutes
+    python benchmarks/workers.py --quick    # a few trials of each, printed and not stored: some 7 minutes
 
 The results are stored in benchmarks/results/workers.json, and the table in docs/workers.md.
 """

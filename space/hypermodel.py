@@ -160,7 +160,10 @@ class VGGHyperModel(keras_tuner.HyperModel):
     ) -> keras.callbacks.History:
         """Trains with the recipe's learning-rate schedule, over the `epochs` given."""
         _, recipe = sample(hp, self.recipe)
-        if not self.synchronized:  # under a strategy Keras makes them itself, on all devices
+        strategy = getattr(model, "distribute_strategy", None)  # which TensorFlow's models have
+        if (
+            strategy is None or strategy.num_replicas_in_sync == 1
+        ):  # on several devices Keras makes them itself
             self._make_variables(model)
         return model.fit(*args, callbacks=[*callbacks, RateSchedule(recipe)], **kwargs)
 

@@ -17,6 +17,7 @@ import pytest
 from archsearch import devices
 from archsearch.dataset import Images
 from archsearch.errors import UserError
+from archsearch.final_result import summary
 from archsearch.task import TrainingData, TrialTask
 from space.recipe import MODERN
 
@@ -53,7 +54,7 @@ def test_one_device_is_the_usual_training() -> None:
     task = a_task(built_in(), num_train=5000, learning_rate=0.2)
     assert devices.shared(task, 1) is task
     assert devices.strategy_for(1) is None
-    [note] = devices.notes(task, 1)
+    [note] = devices.notes(task, 1, num_validation=10)
     assert "one device" in note
 
 
@@ -62,6 +63,8 @@ def test_few_images_make_a_smaller_batch_that_divides_evenly() -> None:
     assert shared.hypermodel.recipe.batch_size == 1000
     assert shared.hypermodel.recipe.learning_rate == pytest.approx(0.3 * 1000 / 256)
     assert len(shared.dataset.validation or ()) == 8
+    *_, last = devices.notes(shared, 4, num_validation=11)
+    assert last == "not validated on, for the devices have equal shares: 3 of 11 images"
     assert len(shared.dataset.train) == 1002
 
 
@@ -81,7 +84,7 @@ def test_a_network_of_the_users_own_keeps_its_rate_and_is_told_so() -> None:
     shared = devices.shared(task, 2)
     assert shared.hypermodel.recipe.batch_size == 512
     assert shared.values == {"learning_rate": 0.2}
-    first, second = devices.notes(shared, 2)
+    first, second = devices.notes(shared, 2, num_validation=10)
     assert first == "2 devices share batches of 512 images"
     assert "your own network" in second
 
@@ -163,6 +166,7 @@ def test_the_result_says_on_what_it_was_trained(final: Any) -> None:
     assert told == {"devices": 2, "batch_size": 36, "precision": "mixed_float16", "epochs": 3}
     assert result["learning_rate"] == pytest.approx(0.001), "Adam's, as the network has it"
     assert "test_accuracy_tta" in result
+    assert "2 devices, batches of 36 images, learning rate up to 0.001" in summary(result)
 
 
 @pytest.mark.end_to_end

@@ -134,6 +134,13 @@ def test_epochs_are_fitted_to_what_is_left_of_the_time(
     assert on_time([]) == 3
 
 
+@pytest.mark.tensorflow
+def test_one_of_two_devices_evaluates_which_takes_twice_as_long(hypermodel: Any) -> None:
+    task = a_task(hypermodel)
+    one, two = (final_task._work(dataclasses.replace(OPTIONS, devices=number), task) for number in (1, 2))
+    assert two == dataclasses.replace(one, num_evaluated=2 * one.num_evaluated)
+
+
 def test_views_are_averaged_only_when_asked_for() -> None:
     assert OPTIONS.num_views == 1
     assert dataclasses.replace(OPTIONS, tta=True).num_views == 6
