@@ -96,7 +96,7 @@ def test_the_row_of_a_killed_worker_stands_in_the_comparison_once_it_is_measured
 def test_keras_tuners_processes_are_a_chief_and_its_tuners_on_one_port() -> None:
     plan = workers.Plan(workers=2, max_epochs=3, factor=3, iterations=1)
     processes = workers._processes("stock", plan)
-    assert [each["KERASTUNER_TUNER_ID"] for each in processes.values()] == ["chief", "tuner0", "tuner1"]
+    assert [each["KERASTUNER_TUNER_ID"] for each in processes.values()] == ["tuner0", "tuner1", "chief"]
     assert len({each["KERASTUNER_ORACLE_PORT"] for each in processes.values()}) == 1
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.versus.overhead import BATCH, MEGABYTE, images, small_network, stock_data
+from benchmarks.versus.processes import MAX_SHOWN
 from benchmarks.versus.sides import OURS, PROJECT, SEED, STOCK, given_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -93,22 +94,22 @@ def run(side: str, plan: Plan, *, patience: float | None = None) -> Ran:
             for process, popen in processes.items():
                 left = None if patience is None else max(0.0, start + patience - time.monotonic())
                 try:
-                    popen.wait(left)
+                    code = popen.wait(left)
                 except subprocess.TimeoutExpired:
                     running.append(process)
+                    continue
+                if code and (plan.kill is None or code != -signal.SIGKILL):
+                    printed = (folder / f"{process}.txt").read_text(errors="replace")[-MAX_SHOWN:]
+                    raise RuntimeError(f"{process} of {side} ended with {code}:\n{printed}")
         finally:
             for popen in processes.values():
                 _end(popen)
         seconds = time.monotonic() - start
-        for process, popen in processes.items():
-            if popen.returncode not in (0, -signal.SIGKILL):
-                printed = (folder / f"{process}.txt").read_text(errors="replace")
-                raise RuntimeError(f"{process} of {side} ended with {popen.returncode}:\n{printed[-5000:]}")
         return Ran(tuple(each for each in _read(folder) if each["what"] == "end"), tuple(running), seconds)
 
 
 def _processes(side: str, plan: Plan) -> dict[str, dict[str, str]]:
-    """Those that the user starts, by name, and the environment of each."""
+    """Those that the user starts, by name, and the environment of each; the chief, which waits, last."""
     if side == OURS:
         return {"search": {}}
     from archsearch.runtime import num_cores
@@ -118,7 +119,7 @@ def _processes(side: str, plan: Plan) -> dict[str, dict[str, str]]:
         "KERASTUNER_ORACLE_PORT": str(_free_port()),
         "TF_NUM_INTRAOP_THREADS": str(max(1, num_cores() // plan.workers)),  # as ours share the cores out
     }
-    names = [CHIEF, *(f"tuner{number}" for number in range(plan.workers))]
+    names = [*(f"tuner{number}" for number in range(plan.workers)), CHIEF]
     return {name: common | {"KERASTUNER_TUNER_ID": name} for name in names}
 
 
