@@ -35,7 +35,7 @@ def test_memory_that_grows_by_two_megabytes_a_trial_is_seen_to(
 
 
 def test_flat_memory_does_not_grow(benchmark: dict[str, Any]) -> None:
-    assert benchmark["growth"]([300.0, 302.0, 301.0, 299.0] * 25) == 0.0
+    assert benchmark["growth"]([300.0, 302.0, 301.0, 299.0] * 24) == 0.0
 
 
 def cell(rate: float, *, trials: int = 100) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_the_table_sets_both_sides_beside_each_other(benchmark: dict[str, Any]) 
     assert "| trials an hour, 1 worker | 1000 | 1200 | 1.20 |" in lines
     assert "| trials an hour, 2 workers | 1500 | 2400 | 1.60 |" in lines
     assert "| two workers over one | 1.50 | 2.00 | |" in lines
-    assert lines[6].startswith(
+    assert lines[5].startswith(
         "| memory of one worker, growth per trial | 1.00 MB (300 to 302 MB over 3 trials)"
     )
     hangs = "runs on after 180 s: chief, tuner0; 5 trainings ended"
