@@ -1,7 +1,7 @@
 """What worker processes bring and cost, beside Keras Tuner's chief and tuners; nothing is downloaded.
 
     python benchmarks/workers.py            # some 20 minutes on 2 idle cores
-    python benchmarks/workers.py --quick    # a few trials of each, printed and not stored: some 7 minutes
+    python benchmarks/workers.py --quick    # a few trials of each, printed and not stored: some 5 minutes
 
 The results are stored in benchmarks/results/workers.json, and the table in docs/workers.md.
 """
@@ -42,9 +42,12 @@ class Scale:
     """Of each search, all of `EPOCHS` epochs."""
     empty_trials: int
     """Trials that do nothing."""
+    patience: float
+    """Seconds that a search with a killed worker is waited for."""
 
 
-FULL, QUICK = Scale(trials=100, empty_trials=200), Scale(trials=4, empty_trials=10)
+FULL = Scale(trials=100, empty_trials=200, patience=searches.PATIENCE)
+QUICK = Scale(trials=4, empty_trials=10, patience=60.0)
 
 
 def trials_per_hour(ends: Sequence[float], workers: int) -> float:
@@ -122,7 +125,9 @@ def measured(scale: Scale) -> dict[str, Any]:
             found["searches"][side][str(workers)] = told(
                 f"{workers} workers, {side}", partial(search, side, workers, scale.trials)
             )
-    found["killed"] = {side: told(f"worker killed, {side}", partial(searches.killed, side)) for side in SIDES}
+    for side in SIDES:
+        killed = partial(searches.killed, side, patience=scale.patience)
+        found.setdefault("killed", {})[side] = told(f"worker killed, {side}", killed)
     found["isolation"] = told("trials that do nothing", partial(isolation, scale.empty_trials))
     return found
 
