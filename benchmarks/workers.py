@@ -39,7 +39,7 @@ class Scale:
     """How much is measured."""
 
     trials: int
-    """Of each search, all of `EPOCHS` epochs."""
+    """Of each search, all of `EPOCHS` epochs; Keras Tuner's several tuners run more."""
     empty_trials: int
     """Trials that do nothing."""
     patience: float
