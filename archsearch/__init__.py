@@ -78,7 +78,8 @@ def final_train(
         **options: Any other field of `archsearch.final_training.FinalTraining`: `epochs` (50 without a time)
             or `max_seconds` (of wall-clock; what the search aimed at), `all_data=True` to train on the
             validation part too, `tta=True` to test also with several views averaged, `precision`, `recipe`,
-            `seed`, `export` (formats, such as `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
+            `devices` ("all" to share every batch among all GPUs), `seed`, `export` (formats, such as
+            `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
 
     Returns:
         What result.json holds.

@@ -124,12 +124,19 @@ PLAIN = View()
 
 
 def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) -> Any:
-    """All images once, in order: pixels (b, h, w, c) uint8, one-hot labels (b, classes)."""
+    """All images once, in order: pixels (b, h, w, c) uint8, one-hot labels (b, classes).
+
+    Within the scope of a `tf.distribute` strategy its devices share every batch evenly, if they can so share
+    all images.
+    """
     import tensorflow as tf
+
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    size = min(VALIDATION_BATCH, len(images)) // devices * devices
 
     def load(first: Any) -> tuple[Any, Any]:
         def read(row: Any) -> tuple[Any, Any]:
-            rows = slice(int(row), int(row) + VALIDATION_BATCH)
+            rows = slice(int(row), int(row) + size)
             x = view.of(images.x[rows])
             release(images.x)
             return x, images.y[rows]
@@ -139,6 +146,6 @@ def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) 
         y.set_shape((None,))
         return x, tf.one_hot(y, num_classes)
 
-    firsts = tf.data.Dataset.range(0, len(images), VALIDATION_BATCH)
+    firsts = tf.data.Dataset.range(0, len(images), size)
     batches = firsts.map(load).prefetch(tf.data.AUTOTUNE)
-    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(images) // VALIDATION_BATCH)))
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(images) // size)))

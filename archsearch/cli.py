@@ -222,6 +222,7 @@ def _final_train(flags: argparse.Namespace) -> int:
         tta=flags.tta,
         all_data=flags.all_data,
         precision=flags.precision,
+        devices=flags.devices,
         recipe=flags.recipe,
         seed=flags.seed,
         overwrite=flags.overwrite,

@@ -22,6 +22,7 @@ from archsearch.problem import describe_dataset
 from archsearch.reporting import figures
 from archsearch.reporting.tensorboard import ResultEvents
 from archsearch.run_folder import write_json
+from archsearch.task import recipe_of
 from archsearch.trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Trained:
     start: float
     """When it began, as `time.time()`, as if all its processes had followed at once."""
     search_seconds: float | None
+    learning_rate: float | None = None
+    """That it was compiled with."""
 
 
 def leave(trained: Trained, target: Path) -> dict[str, Any]:
@@ -114,6 +117,8 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "per_class": test.per_class(splits.class_names),
         "num_train": len(train),
         **_options(trained),
+        "batch_size": min(recipe_of(final.task.hypermodel, flip=True).batch_size, len(train)),
+        "learning_rate": trained.learning_rate,
         "seconds": time.time() - trained.start,
         "search_seconds": trained.search_seconds,
         "published": PUBLISHED if _is_cifar10(splits) else None,
@@ -125,8 +130,6 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
 
 
 def _network(trained: Trained) -> dict[str, Any]:
-    from archsearch.training import recipe_of
-
     task = trained.final.task
     measured = measure(task.hypermodel, task.values)
     return {
@@ -217,6 +220,11 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"{result['params'] / 1e6:.2f} M weights, {result['macs'] / 1e6:.1f} M macs{widened}"
     yield f"{_length(result)}, in {result['seconds'] / 60:.1f} min"
+    if result.get("devices", 1) > 1:  # earlier versions had one
+        yield (
+            f"{result['devices']} devices, batches of {result['batch_size']} images, learning rate up to "
+            f"{result['learning_rate']:.3g}"
+        )
     if result["num_test_in_training"]:
         yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
     published = result["published"]

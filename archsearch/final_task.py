@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch.batches import View
+from archsearch.devices import scope
 from archsearch.evaluation import views
 from archsearch.measuring import Measured, measure
 from archsearch.plan import Speed, format_epochs, format_seconds
@@ -47,6 +48,8 @@ class Options:
     """Whether it is also tested with several views averaged."""
     precision: str
     """Keras's policy."""
+    devices: int = 1
+    """That share every batch."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,11 @@ class FinalTask:
     options: Options
     on_time: OnTime | None
     notes: tuple[str, ...]
-    """For the person who waits: how long it will take."""
+    """For the person who waits: how long it will take, and on what."""
     num_test: int | None = None
     """Images of the test part; `None` where it would have to be read for that."""
+    strategy: Any = None
+    """Of `tf.distribute`, on several devices."""
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -111,15 +116,15 @@ def fitted(final: FinalTask, *, start: float) -> FinalTask:
         return final
     work = _work(final)
     macs = measure(task.hypermodel, task.values).macs or 1
-    speed = _measured_speed(task, macs)
+    with scope(final.strategy):
+        speed = _measured_speed(task, macs)
     left = options.max_seconds - (time.time() - start)
     length = fit_length(work, macs=macs, seconds=left, speed=speed)
-    return FinalTask(
-        dataclasses.replace(task, epochs=length.epochs),
-        dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
-        on_time=None,
+    return dataclasses.replace(
+        final,
+        task=dataclasses.replace(task, epochs=length.epochs),
+        options=dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
         notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds, left)),
-        num_test=final.num_test,
     )
 
 
@@ -142,13 +147,15 @@ def _work(final: FinalTask) -> Work:
     from archsearch.training import recipe_of
 
     data = final.task.dataset
-    return Work.final(
+    work = Work.final(
         num_train=len(data.train),
         num_validation=len(data.validation or ()),
         batch_size=recipe_of(final.task.hypermodel, flip=data.flip).batch_size,
         num_test=final.num_test,
         num_views=len(final.views),
     )
+    # The speed is that of all devices, the evaluation that of one.
+    return dataclasses.replace(work, num_evaluated=final.options.devices * work.num_evaluated)
 
 
 def _measured_speed(task: TrialTask, macs: int) -> Speed:

@@ -14,6 +14,7 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, load
+from archsearch.devices import DEVICES, device_names, notes, on_one, shared, strategy_for
 from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
@@ -53,6 +54,7 @@ class FinalTraining:
         all_data: Whether the validation part is trained on too; there is no validation then.
         tta: Whether it is also tested with the probabilities of several views averaged.
         precision: One of `runtime.PRECISIONS`; `None`: as in the search.
+        devices: "one", or "all" GPUs of this machine, which share every batch; `None`: one.
         recipe: Name; `None`: the run's, or the documented one for "documented".
         seed: `None`: that of an interrupted training, the run's, or 0.
         overwrite: Whether an earlier final training of the same network is replaced, or an interrupted one
@@ -70,6 +72,7 @@ class FinalTraining:
     all_data: bool | None = None
     tta: bool | None = None
     precision: str | None = None
+    devices: str | None = None
     recipe: str | None = None
     seed: int | None = None
     overwrite: bool = False
@@ -129,6 +132,8 @@ class FinalTraining:
         check_seconds("--max-time", self.max_seconds)
         if self.precision is not None:
             check_precision(self.precision)
+        if self.devices not in (None, *DEVICES):
+            raise UserError(f"--devices must be one of {', '.join(DEVICES)}; got {self.devices!r}.")
 
     # Before.
 
@@ -232,10 +237,13 @@ class FinalTraining:
             "all_data": False,
             "tta": False,
             "precision": run.settings.precision if run is not None else "auto",
+            "devices": 1,
         }
         earlier = {name: (begun or usual)[name] for name in usual}
         names = ("epochs", "seed", "max_seconds", "all_data", "tta")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.devices is not None:
+            given["devices"] = len(device_names()) if self.devices == "all" else 1
         precision = runtime.set_precision(self.precision or earlier["precision"])
         return Options(**{**earlier, **given, "precision": precision})
 
@@ -275,7 +283,18 @@ class FinalTraining:
             epochs=options.epochs,
             seed=options.seed,
         )
-        return FinalTask(task, options, on_time=None, notes=(), num_test=splits.num_test)
+        task = shared(task, options.devices)
+        said: tuple[str, ...] = ()
+        if self.devices == "all" or options.devices > 1:
+            said = tuple(notes(task, options.devices, num_validation=len(validation or ())))
+        return FinalTask(
+            task,
+            options,
+            on_time=None,
+            notes=said,
+            num_test=splits.num_test,
+            strategy=strategy_for(options.devices),
+        )
 
     def _begin(self, final: FinalTask, splits: Splits, unfinished: Unfinished) -> FinalTask:
         """Notes what it is in the folder, to be continued, or finds that an interrupted one was the same.
@@ -323,8 +342,9 @@ class FinalTraining:
                 if progress is not None:
                     progress.epoch(epoch + 1, task.epochs, values)
 
+            training = Training(task, on_epoch, final.on_time, final.strategy)
             try:
-                model = Training(task, on_epoch, final.on_time).run()
+                model = training.run()
             except Diverged as error:
                 unfinished.remove()  # to go on from there would end the same way
                 raise UserError(f"The final training failed: {error}.") from error
@@ -332,8 +352,9 @@ class FinalTraining:
             final=final,
             record=record,
             splits=splits,
-            model=model,
+            model=model if final.strategy is None else on_one(model, task),
             history=history,
             start=unfinished.start,
             search_seconds=run.seconds if run else None,
+            learning_rate=training.learning_rate,
         )

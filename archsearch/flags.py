@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from archsearch.devices import DEVICES
 from archsearch.errors import UserError
 from archsearch.exporting.formats import FORMATS, parse_formats
 from archsearch.nodes import check_ray
@@ -180,6 +181,11 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
         add(flag, action="store_true", default=None, help=what)
     _add_formats(parser, "--export")
     _add_precision(parser)
+    add(
+        "--devices",
+        choices=DEVICES,
+        help="all: every GPU of this machine takes a share of each batch, which grows with them (one)",
+    )
     add("--seed", type=_whole(0), metavar="N", help="of everything that is random (the run's)")
     add(
         "--overwrite", action="store_true", help="replace an earlier, or interrupted, one of the same network"

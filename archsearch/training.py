@@ -17,6 +17,7 @@ import numpy as np
 from archsearch.batches import steps_per_epoch, training_batches, validation_batches
 from archsearch.checkpoints import Checkpoints, restore
 from archsearch.class_measures import balanced_weights, confusion, validation_measures
+from archsearch.devices import scope
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
@@ -121,9 +122,16 @@ class Training:
         on_epoch: Told of every epoch.
         steps: Of each epoch to come, asked for before it begins and noted in the curve; all whole batches by
             default.
+        strategy: Of `tf.distribute`, under which it trains; `None` for one device.
     """
 
-    def __init__(self, task: TrialTask, on_epoch: OnEpoch, steps: StepsOfEpoch | None = None) -> None:
+    def __init__(
+        self,
+        task: TrialTask,
+        on_epoch: OnEpoch,
+        steps: StepsOfEpoch | None = None,
+        strategy: Any = None,
+    ) -> None:
         self.task = task
         self.on_epoch = on_epoch
         recipe = recipe_of(task.hypermodel, flip=task.dataset.flip)
@@ -131,8 +139,11 @@ class Training:
         full = steps_per_epoch(num_images, min(recipe.batch_size, num_images))
         self.notes_steps = steps is not None
         self.steps: StepsOfEpoch = steps or (lambda _curve: full)
+        self.strategy = strategy
         self.earlier_seconds = 0.0
         """Wall-clock that earlier processes spent on it."""
+        self.learning_rate: float | None = None
+        """That the network was compiled with: the peak, where the recipe has one."""
 
     def run(self) -> keras.Model:
         """Builds and trains.
@@ -145,11 +156,17 @@ class Training:
         forget_networks()
         gc.collect()
         keras.utils.set_random_seed(self.task.seed)
+        with scope(self.strategy):
+            return self._run()
+
+    def _run(self) -> keras.Model:
         hp = keras_tuner.HyperParameters()
         hp.values = dict(self.task.values)
         model = self.task.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise TypeError(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
+        if model.compiled:  # else Keras says so in `fit`
+            self.learning_rate = float(np.asarray(model.optimizer.learning_rate))
         folder = self.task.resume_folder
         checkpoints = Checkpoints(folder, self.task.identity) if folder else None
         curve = self._go_on(model, checkpoints) if checkpoints else []

@@ -124,8 +124,12 @@ def _is_alive() -> None:
 
 
 def seed_dropout(model: keras.Model, *, seed: int, epoch: int) -> None:
-    """Sets every random layer's state from (seed, epoch): Keras saves none of it with a model."""
+    """Sets every random layer's state from (seed, epoch): Keras saves none of it with a model.
+
+    Another one on every device that the model is trained on, which else would all drop the same units.
+    """
     states = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
     for number, state in enumerate(states):
-        drawn = np.random.default_rng((seed, epoch, number)).integers(2**31, size=2)
-        state.assign(drawn.astype(state.dtype))
+        for device, part in enumerate(model.distribute_strategy.experimental_local_results(state.value)):
+            drawn = np.random.default_rng((seed, epoch, number, device)).integers(2**31, size=2)
+            part.assign(drawn.astype(state.dtype))

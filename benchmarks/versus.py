@@ -1,6 +1,6 @@
 """This project against the installed Keras Tuner, cell by cell; nothing is downloaded.
 
-    python benchmarks/versus.py                        # all, some 3 minutes on 2 idle cores
+    python benchmarks/versus.py                        # all, some 7 minutes on 2 idle cores
     python benchmarks/versus.py --only failures        # some rows, measured and printed
     python benchmarks/versus.py --only epochs-27/stock # one cell
 
@@ -73,7 +73,8 @@ def store(results: dict[str, Any]) -> None:
     now = in_child(circumstances)
     if set(results) != set(cells.names()) and found.get("versions") != now["versions"]:
         sys.exit("The other cells were measured with other versions: measure all of them.")
-    ordered = {name: (found["cells"] | results)[name] for name in cells.names()}
+    known = found["cells"] | results
+    ordered = {name: known[name] for name in cells.names() if name in known}
     RESULTS.write_text(json.dumps(now | {"cells": ordered}, indent=2) + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(table.placed(page, json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")

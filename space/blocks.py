@@ -25,9 +25,13 @@ class Activation:
     """Of the moving statistics of batch normalisation."""
     scale: bool = True
     """Whether batch normalisation learns a scale."""
+    synchronized: bool = False
+    """Whether its statistics are those of all devices' images, where several share a batch."""
 
     def __call__(self, x: Any) -> Any:
-        x = layers.BatchNormalization(momentum=self.momentum, scale=self.scale)(x)
+        x = layers.BatchNormalization(
+            momentum=self.momentum, scale=self.scale, synchronized=self.synchronized
+        )(x)
         return layers.LeakyReLU(negative_slope=self.slope)(x)
 
 

@@ -56,6 +56,8 @@ class VGGHyperModel(keras_tuner.HyperModel):
         recipe: How every network is trained; its learning rate and weight decay are those drawn instead.
         statistics: Of the training images, for normalisation and whitening inside the network. Without them
             pixels are taken for noise around the middle of their range.
+        synchronized: Whether batch normalisation takes its statistics over all devices of a
+            `tf.distribute` strategy.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class VGGHyperModel(keras_tuner.HyperModel):
         num_classes: int,
         recipe: Recipe = MODERN,
         statistics: Statistics | None = None,
+        synchronized: bool = False,
     ) -> None:
         super().__init__(name="vgg")
         if len(image_shape) != 3 or min(image_shape[:2]) < MIN_IMAGE_SIDE or image_shape[2] < 1:
@@ -77,6 +80,7 @@ class VGGHyperModel(keras_tuner.HyperModel):
         self.num_classes = num_classes
         self.recipe = recipe
         self.statistics = statistics
+        self.synchronized = synchronized
 
     def architecture(self, hp: keras_tuner.HyperParameters) -> Architecture:
         """The network that `build` would make, as plain data."""
@@ -96,7 +100,12 @@ class VGGHyperModel(keras_tuner.HyperModel):
         return model
 
     def _assemble(self, architecture: Architecture, momentum: float) -> keras.Model:
-        activation = Activation(architecture.leaky_relu_slope, momentum, scale=not architecture.fast_start)
+        activation = Activation(
+            architecture.leaky_relu_slope,
+            momentum,
+            scale=not architecture.fast_start,
+            synchronized=self.synchronized,
+        )
         pixels = keras.Input(self.image_shape, name="pixels")
         x = self._normalisation()(pixels)
         if architecture.fast_start:
@@ -151,7 +160,11 @@ class VGGHyperModel(keras_tuner.HyperModel):
     ) -> keras.callbacks.History:
         """Trains with the recipe's learning-rate schedule, over the `epochs` given."""
         _, recipe = sample(hp, self.recipe)
-        self._make_variables(model)
+        strategy = getattr(model, "distribute_strategy", None)  # which TensorFlow's models have
+        if (
+            strategy is None or strategy.num_replicas_in_sync == 1
+        ):  # on several devices Keras makes them itself
+            self._make_variables(model)
         return model.fit(*args, callbacks=[*callbacks, RateSchedule(recipe)], **kwargs)
 
     def _make_variables(self, model: keras.Model) -> None:

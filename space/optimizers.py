@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
+
+REPLICA = re.compile(r"/replica_\d+$")
+"""Ends the names of variables on the second device and those that follow."""
 
 
 class NesterovSGD(keras.optimizers.SGD):
@@ -34,8 +38,9 @@ class NesterovSGD(keras.optimizers.SGD):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """As in Keras; the offsets, which it names `beta`, take longer steps."""
-        # TensorFlow's own variable comes here, whose name is `beta:0`, behind those of scopes.
-        name = variable.name.rpartition("/")[2].partition(":")[0]
+        # TensorFlow's own variable comes here, whose name is `beta:0`, behind those of scopes; on further
+        # devices of a strategy `beta/replica_1:0`.
+        name = REPLICA.sub("", variable.name.partition(":")[0]).rpartition("/")[2]
         factor = self.offset_rate if name == "beta" else 1.0
         super().update_step(gradient, variable, learning_rate * factor)
 

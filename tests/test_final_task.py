@@ -206,3 +206,13 @@ def test_a_time_for_less_than_a_step_is_said_to_be_too_short() -> None:
 
 def test_one_step_that_fits_is_no_reason_to_complain() -> None:
     assert notes(Length(1, 1))[0] == "1 epoch of 100 images, 0.1 passes over all of them, fit into 90 s"
+
+
+@pytest.mark.tensorflow
+def test_one_of_two_devices_evaluates_which_takes_twice_as_long(hypermodel: Any) -> None:
+    task = a_task(hypermodel)
+    one, two = (
+        final_task._work(FinalTask(task, dataclasses.replace(OPTIONS, devices=number), None, ()))
+        for number in (1, 2)
+    )
+    assert two == dataclasses.replace(one, num_evaluated=2 * one.num_evaluated)

@@ -35,13 +35,17 @@ def test_the_stored_figures_are_measured_again(measured: dict[str, Any], cell: s
 
 
 def test_every_cell_has_its_figures_and_no_others() -> None:
-    assert list(RESULTS["cells"]) == cells.names()
+    """But for what is waited for, which is measured where nothing else runs."""
+    waited_for = cells.names(["worker-killed"])
+    stored = list(RESULTS["cells"])
+    assert stored in (cells.names(), [name for name in cells.names() if name not in waited_for])
 
 
 def test_the_page_is_made_from_the_figures() -> None:
     page = (ROOT / "docs" / "versus.md").read_text("utf-8")
     assert table.placed(page, RESULTS) == page
-    assert all(f"| `{row}` |" in page for row in cells.ROWS)
+    rows = {name.split("/")[0] for name in RESULTS["cells"]}
+    assert all((f"| `{row}` |" in page) is (row in rows) for row in cells.ROWS)
 
 
 def test_every_row_can_be_measured_again_by_a_command_on_the_page() -> None:

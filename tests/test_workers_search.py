@@ -173,16 +173,21 @@ def test_every_trial_is_told_with_its_worker(search: Search) -> None:
 # Commands.
 
 COMMAND = """
-import signal, sys
+import signal, sys, threading
 from pathlib import Path
-from archsearch import cli, searching
+from archsearch import cli, searching, workers
 from tests.pretending import Pretender
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell makes its background jobs ignore
 original = searching.Search
-troubles = {"baseline": (("wait", 3),)} if sys.argv[1] == "waits" else {}
+troubles = {"baseline": (("wait", 3),)} if sys.argv[1] in ("waits", "lingers") else {}
 def stubbed(**options):
     return original(**{**options, "run_trial": Pretender(Path("pretended"), troubles)})
 searching.Search = stubbed
+def linger(*args, **options):
+    print("ending", flush=True)
+    threading.Event().wait()
+if sys.argv[1] == "lingers":
+    workers.WorkerExecutor.shutdown = linger
 status = cli.search(["--dataset", "tiny.npz", "--run", "run", *sys.argv[2:]], "search.py")
 sys.exit(status)
 """
@@ -246,3 +251,29 @@ def test_an_interruption_ends_the_workers_and_is_no_death(
     assert settings["plan"]["workers"] == 1
     assert settings["machine"]["threads_per_trial"] == len(os.sched_getaffinity(0))
     assert "threads per trial" in errors or len(os.sched_getaffinity(0)) == 1
+
+
+@pytest.mark.end_to_end
+def test_a_second_interruption_ends_at_once_and_leaves_no_process_behind(
+    tmp_path: Path, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """It comes when the first one is being heeded, and no worker has been ended yet."""
+    process = command("lingers", "--max-epochs", "2", "--factor", "2", "--confirm", "0", "--workers", "2")
+    trial = RunFolder(tmp_path / "logs" / "run").trial("baseline")
+    try:
+        wait_until(
+            lambda: (trial / "attempts.json").exists() and Attempts.read(trial).epochs == 1, seconds=150
+        )
+        started = [each.pid for each in psutil.Process(process.pid).children(recursive=True)]
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ending\n"
+        assert sum(is_running(each) for each in started) >= 2
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    wait_until(lambda: not any(is_running(each) for each in started))

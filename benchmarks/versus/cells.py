@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from benchmarks.versus import counts, kills, overhead, resumes
+from benchmarks.versus import counts, kills, overhead, resumes, workers
 from benchmarks.versus.sides import SIDES
 
 Measure = Callable[[str], dict[str, Any]]
@@ -21,11 +21,12 @@ ROWS: Mapping[str, Measure] = {
     "changed-max-epochs": partial(resumes.change, what="max-epochs"),
     "changed-objective": partial(resumes.change, what="objective"),
     "changed-range": partial(resumes.change, what="range"),
+    "worker-killed": workers.killed,
     "overhead": overhead.overhead,
 }
 """Row -> what measures it for a side."""
 
-TIMED = ("overhead",)
+TIMED = ("worker-killed", "overhead")
 """Rows that differ from machine to machine and from run to run; all others are the same everywhere."""
 
 ITS_OWN_PROCESSES = ("kills-training", "kills-writing")

@@ -73,27 +73,33 @@ class Clock:
         return Steps()
 
 
-def small_networks(clock: Clock) -> Any:
+def small_network(hp: Any) -> Any:
     """Two convolutions and two dense layers of various widths: all take equally long to build and trace."""
     import keras
-    import keras_tuner
     from keras import layers
 
+    model = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Rescaling(1 / 255)])
+    for number in range(2):
+        filters = hp.Choice(f"filters_{number}", [8, 12, 16])
+        model.add(layers.Conv2D(filters, 3, activation="relu"))
+        model.add(layers.MaxPooling2D())
+    model.add(layers.Flatten())
+    model.add(layers.Dense(hp.Choice("units", [16, 24, 32]), activation="relu"))
+    model.add(layers.Dense(NUM_CLASSES, activation="softmax"))
+    rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+def small_networks(clock: Clock) -> Any:
+    """`small_network`, its training timed."""
+    import keras_tuner
+
     class SmallNetworks(keras_tuner.HyperModel):
-        def build(self, hp: Any) -> keras.Model:
-            model = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Rescaling(1 / 255)])
-            for number in range(2):
-                filters = hp.Choice(f"filters_{number}", [8, 12, 16])
-                model.add(layers.Conv2D(filters, 3, activation="relu"))
-                model.add(layers.MaxPooling2D())
-            model.add(layers.Flatten())
-            model.add(layers.Dense(hp.Choice("units", [16, 24, 32]), activation="relu"))
-            model.add(layers.Dense(NUM_CLASSES, activation="softmax"))
-            rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-            model.compile(
-                optimizer=keras.optimizers.Adam(rate), loss="categorical_crossentropy", metrics=["accuracy"]
-            )
-            return model
+        def build(self, hp: Any) -> Any:
+            return small_network(hp)
 
         def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> Any:
             return model.fit(*args, callbacks=[*callbacks, clock.callback()], **kwargs)
@@ -109,20 +115,13 @@ def images() -> Any:
 
 
 def _search_stock(folder: Path, clock: Clock) -> None:
-    """On the same training and validation images as ours, in batches of the same size."""
-    import keras
     import keras_tuner
-
-    from archsearch.dataset import load
 
     class Hyperband(keras_tuner.Hyperband):
         def on_trial_end(self, trial: Any) -> None:
             super().on_trial_end(trial)
             clock.trial_ended()
 
-    splits = load(images(), seed=SEED, flip="auto", cache=folder / "cache")
-    whole_batches = len(splits.train) // BATCH * BATCH
-    labels = [keras.utils.to_categorical(part.y, NUM_CLASSES) for part in (splits.train, splits.validation)]
     tuner = Hyperband(
         small_networks(clock),
         objective="val_accuracy",
@@ -132,13 +131,23 @@ def _search_stock(folder: Path, clock: Clock) -> None:
         directory=str(folder),
         project_name=PROJECT,
     )
-    tuner.search(
-        splits.train.x[:whole_batches],
-        labels[0][:whole_batches],
-        validation_data=(splits.validation.x, labels[1]),
-        batch_size=BATCH,
-        verbose=0,
-    )
+    tuner.search(**stock_data(folder), batch_size=BATCH, verbose=0)
+
+
+def stock_data(folder: Path) -> dict[str, Any]:
+    """The same training and validation images as ours, as Keras's `fit` takes them; whole batches."""
+    import keras
+
+    from archsearch.dataset import load
+
+    splits = load(images(), seed=SEED, flip="auto", cache=folder / "cache")
+    whole_batches = len(splits.train) // BATCH * BATCH
+    labels = [keras.utils.to_categorical(part.y, NUM_CLASSES) for part in (splits.train, splits.validation)]
+    return {
+        "x": splits.train.x[:whole_batches],
+        "y": labels[0][:whole_batches],
+        "validation_data": (splits.validation.x, labels[1]),
+    }
 
 
 def _search_ours(folder: Path, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from statistics import mean
 from typing import Any
@@ -84,6 +84,13 @@ def growth(cell: Cell) -> str:
     return f"{cell['growth_megabytes_per_trial']:.1f} MB ({memory[2]:.0f} to {memory[-1]:.0f} MB)"
 
 
+def worker_killed(cell: Cell) -> str:
+    trained = f"{cell['trained']} trainings ended"
+    if cell["still_running"]:
+        return f"runs on after {cell['seconds']:.0f} s: {', '.join(cell['still_running'])}; {trained}"
+    return f"ends after {cell['seconds']:.0f} s; {trained}"
+
+
 LINES: tuple[tuple[str, str, Callable[[Cell], str]], ...] = (
     ("epochs-27", "epochs and trials of Hyperband, max_epochs 27", epochs),
     ("epochs-9", "the same, max_epochs 9", epochs),
@@ -103,6 +110,7 @@ LINES: tuple[tuple[str, str, Callable[[Cell], str]], ...] = (
     ("changed-max-epochs", "continued with max_epochs 27 in place of 9", partial(changed, then=most_epochs)),
     ("changed-objective", "continued with another objective", partial(changed, then=mixed_scores)),
     ("changed-range", "continued with another range of a hyperparameter", partial(changed, then=drawn_from)),
+    ("worker-killed", "one of two workers killed in training: the search ends", worker_killed),
     ("overhead", "seconds per trial that are not training steps", other_seconds),
     ("overhead", "memory growth per trial", growth),
 )
@@ -115,10 +123,16 @@ def table(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| cell | | Keras Tuner {versions['keras-tuner']} | archsearch {versions['archsearch']} |"
     yield "|---|---|---|---|"
     for row, title, words in LINES:
-        sides = (words(results["cells"][f"{row}/{side}"]) for side in (STOCK, OURS))
-        yield f"| `{row}` | {title} | {' | '.join(sides)} |"
+        cells = [results["cells"].get(f"{row}/{side}") for side in (STOCK, OURS)]
+        if all(cell is not None for cell in cells):  # measured yet
+            yield f"| `{row}` | {title} | {' | '.join(map(words, cells))} |"
     yield ""
-    yield (
+    yield circumstances(versions, machine)
+
+
+def circumstances(versions: Mapping[str, str], machine: Mapping[str, Any]) -> str:
+    """In one sentence, what the figures depend on."""
+    return (
         f"Keras {versions['keras']}, TensorFlow {versions['tensorflow']}, NumPy {versions['numpy']}, "
         f"Python {versions['python']}; {machine['processor']}, {machine['cores']} cores, "
         f"{'no GPU' if not machine['gpus'] else ', '.join(machine['gpus'])}, {machine['system']}."
@@ -126,13 +140,18 @@ def table(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def placed(page: str, results: Mapping[str, Any]) -> str:
-    """The page with the table of these results between its marks.
+    """The page with the table of these results between its marks."""
+    return between(page, BEGIN, table(results))
+
+
+def between(page: str, begin: str, lines: Iterable[str]) -> str:
+    """The page with these lines between its marks.
 
     Raises:
         ValueError: The page has not exactly one pair of marks.
     """
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"The page must have one line {BEGIN} and one line {END}.")
-    before, _, rest = page.partition(BEGIN)
+    if page.count(begin) != 1 or page.count(END) != 1:
+        raise ValueError(f"The page must have one line {begin} and one line {END}.")
+    before, _, rest = page.partition(begin)
     after = rest.partition(END)[2]
-    return "".join([before, BEGIN, "\n\n", "\n".join(table(results)), "\n\n", END, after])
+    return "".join([before, begin, "\n\n", "\n".join(lines), "\n\n", END, after])
