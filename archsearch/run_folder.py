@@ -283,7 +283,22 @@ def write_atomically(path: Path, data: bytes, *, temporary: str | None = None) -
 
 def own_temporary(path: Path) -> str:
     """A name until it is whole that no other process has, of a file that several may write at once."""
-    return f".{path.name}.{os.getpid()}{UNFINISHED}"
+    return f".{path.name}.{os.getpid()}"
+
+
+def remove_abandoned(folder: Path, names: str) -> None:
+    """What processes were writing under `own_temporary` names when they were killed.
+
+    Args:
+        folder: Where it lies.
+        names: Pattern of the files that were to be.
+    """
+    import psutil
+
+    for path in folder.glob(f".{names}.*"):
+        process = path.suffix.removeprefix(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import functools
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from archsearch.errors import UserError, writing
 from archsearch.readers.source import chunks, release
+from archsearch.run_folder import own_temporary, remove_abandoned
 
 _T = TypeVar("_T")
 
@@ -51,14 +51,14 @@ def write_array(
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target.parent)
+        remove_abandoned(target.parent, "*.npy")  # as large as all the images
         free = shutil.disk_usage(target.parent).free
     # A memory map that runs into a full disk kills the process without a word.
     if free < math.prod(shape):
         raise UserError(
             f"{target.parent} has no room for {math.prod(shape) / 2**20:.0f} MB of decoded images."
         )
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(own_temporary(target))
     try:
         with writing(target):
             x = npy.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
@@ -70,16 +70,6 @@ def write_array(
         with contextlib.suppress(OSError):  # as on Windows, where the exception still holds the map
             temporary.unlink(missing_ok=True)
     return result
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """What processes were writing when they were killed: as large as all the images, and of no more use."""
-    import psutil
-
-    for path in folder.glob(".*.npy.*"):
-        process = path.suffix.removeprefix(".")
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            path.unlink(missing_ok=True)
 
 
 def read_array(path: Path) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.reporting.ration import Ration
-from archsearch.run_folder import RunFolder, own_temporary, write_atomically
+from archsearch.run_folder import RunFolder, own_temporary, remove_abandoned, write_atomically
 from archsearch.trials import TrialRecord
 
 
@@ -34,6 +34,7 @@ def write_report(folder: RunFolder, *, running: bool | None = None) -> Path:
     findings = read_findings(folder, running=running)
     # A search, a final training and `archsearch report` may write these at once.
     for path, text in ((folder.table, trials_csv(findings.records)), (folder.report, render(findings))):
+        remove_abandoned(path.parent, path.name)
         write_atomically(path, text.encode(), temporary=own_temporary(path))
     return folder.report
 
