@@ -186,8 +186,8 @@ def test_whether_there_is_a_test_part_is_known_without_reading_it(tmp_path):
     assert (without.has_test, without.num_test) == (False, None)
     image_folder(tmp_path / "train", [20, 30])
     kept = load(tmp_path, seed=0, image_size=(16, 16), cache=tmp_path / ".cache")
-    assert (kept.has_test, kept.num_test) == (True, 5)  # a tenth of each class
     assert len(list((tmp_path / ".cache").glob("images-*.npy"))) == 1  # the training part alone
+    assert (kept.has_test, kept.num_test) == (True, len(kept.read_test()))
 
 
 def test_the_statistics_of_the_training_part_are_computed_once(monkeypatch):

@@ -46,7 +46,7 @@ def named_part(names: Sequence[str], y: NDArray[np.int64], *, fraction: float) -
     chosen = [np.empty(0, np.int64)]
     for members in _classes(y):
         size = part_size(len(members), fraction=fraction)
-        below = np.count_nonzero(draws[members] < fraction)
+        below = int(np.count_nonzero(draws[members] < fraction))
         size = min(max(below, -(-size // 2)), 2 * size, len(members) - 1)
         chosen.append(members[np.argsort(draws[members], kind="stable")[:size]])
     return np.sort(np.concatenate(chosen))
