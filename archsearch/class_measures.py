@@ -18,6 +18,11 @@ Counts = NDArray[np.int64]
 """Images by true and predicted class, (classes, classes)."""
 
 
+def validation_passes(objective: str) -> int:
+    """How often an epoch goes over the validation part: for the predictions once more."""
+    return 2 if objective in CLASS_OBJECTIVES else 1
+
+
 def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> Counts:
     """How many images of each class (row) were taken for which (column)."""
     pairs = np.bincount(num_classes * true + predicted, minlength=num_classes**2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -65,6 +68,10 @@ class Splits:
     """Reads the test part when called. A search never calls it."""
     num_test: int | None = None
     """Images of the test part, unreadable ones counted in; None where it would have to be read."""
+    prepare_test: Callable[[], None] | None = None
+    """Decodes the test part without looking at it, and refuses if too much is broken; see `Source`."""
+    cache: Path | None = None
+    """Where images are kept that are more than memory may hold; a temporary folder if None."""
 
     @property
     def image_shape(self) -> Shape:
@@ -80,7 +87,9 @@ class Splits:
         return image_statistics(self.train)
 
     def read_both(self) -> Images:
-        """The training part, then the validation part; of memory maps another one, in a temporary folder.
+        """The training part, then the validation part; of memory maps another one.
+
+        Its file is removed with it; after a kill, when the next images are written there.
 
         Raises:
             UserError: There is no room for it.
@@ -88,14 +97,21 @@ class Splits:
         y = np.concatenate([self.train.y, self.validation.y])
         if not isinstance(self.train.x, np.memmap):
             return Images(np.concatenate([self.train.x, self.validation.x]), y)
-        target = temporary_folder() / f"both-{uuid.uuid4().hex}.npy"
+        target = (self.cache or temporary_folder()) / f".both-{uuid.uuid4().hex}.npy.{os.getpid()}"
         write_array(target, (len(y), *self.image_shape), self._copy_both)
-        return Images(read_array(target), y)
+        x = read_array(target)
+        weakref.finalize(x, _remove, target)
+        return Images(x, y)
 
     def _copy_both(self, rows: NDArray[np.uint8]) -> None:
         parts = (self.train.x, rows[: len(self.train)]), (self.validation.x, rows[len(self.train) :])
         for x, target in parts:
             copy_rows(x, np.arange(len(x)), target)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows removes no file that is mapped
+        path.unlink(missing_ok=True)
 
 
 PATCH_IMAGES = 2000
@@ -200,6 +216,8 @@ def load(
         has_test=source.has_test,
         read_test=partial(_read_test, source),
         num_test=source.num_test,
+        prepare_test=source.prepare_test,
+        cache=cache,
     )
 
 
@@ -252,7 +270,9 @@ def _content_hash(*parts: Images) -> str:
 def _split(source: Source, *, seed: int, key: str, cache: Path | None) -> tuple[Images, Images]:
     if source.validation is not None:
         return source.train, source.validation
-    chosen = stratified_part(source.train.y, fraction=VALIDATION_FRACTION, seed=seed)
+    chosen = stratified_part(
+        source.train.y, fraction=VALIDATION_FRACTION, seed=seed, names=source.train.names
+    )
     rest = np.setdiff1d(np.arange(len(source.train)), chosen)
     train, validation = (_take(source.train, indices, key=key, cache=cache) for indices in (rest, chosen))
     return train, validation

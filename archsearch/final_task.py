@@ -149,7 +149,7 @@ def _work(final: FinalTask) -> Work:
     data = final.task.dataset
     work = Work.final(
         num_train=len(data.train),
-        num_validation=len(data.validation or ()),
+        num_validation=(1 + data.class_measures) * len(data.validation or ()),  # predicted once more for them
         batch_size=recipe_of(final.task.hypermodel, flip=data.flip).batch_size,
         num_test=final.num_test,
         num_views=len(final.views),

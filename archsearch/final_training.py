@@ -194,10 +194,12 @@ class FinalTraining:
                 cache=self.folder.cache,
                 on_images=decoding.update if decoding else None,
             )
-        if run is not None and splits.content_hash != run.stored["dataset"]["content_hash"]:
-            raise UserError(
-                f"The images of {splits.name} are not those that {self.folder.path} was searched on."
-            )
+            if run is not None and splits.content_hash != run.stored["dataset"]["content_hash"]:
+                raise UserError(
+                    f"The images of {splits.name} are not those that {self.folder.path} was searched on."
+                )
+            if splits.prepare_test is not None:  # too many broken files are better found before than after
+                splits.prepare_test()
         return splits
 
     def _hypermodel(self, run: Run | None, splits: Splits) -> Any:

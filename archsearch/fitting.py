@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.class_measures import validation_passes
 from archsearch.errors import UserError
 from archsearch.given_network import architecture_of, narrowed
 from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
@@ -266,7 +267,8 @@ def final_macs_of(
     if settings.final_seconds is None or not population.counted:
         return None
     batch_size = RECIPES[settings.recipe].batch_size
-    work = Work.final(num_train=num_train, num_validation=num_validation, batch_size=batch_size)
+    validated = validation_passes(settings.objective) * num_validation
+    work = Work.final(num_train=num_train, num_validation=validated, batch_size=batch_size)
     macs = int(work.macs_for(FINAL_EPOCHS, settings.final_seconds, speed))
     return macs if settings.max_macs is None else min(macs, settings.max_macs)
 
@@ -307,6 +309,7 @@ class _Choice:
             iterations=self.settings.iterations or 1,
             images_per_epoch=self.settings.images_per_epoch or images,
             num_validation=self.num_validation,
+            validation_passes=validation_passes(self.settings.objective),
             confirm=confirm,
             baseline_width=width,
             max_macs=limit,
@@ -324,7 +327,8 @@ class _Choice:
         if self.settings.max_seconds is not None:
             speed = self.speed.shared(self.trials_per_device)
             seconds = BASELINE_SHARE * self.settings.max_seconds - speed.overhead_seconds
-            per_mac = max_epochs * (3 * images + self.num_validation) / speed.macs_per_second
+            validated = validation_passes(self.settings.objective) * self.num_validation
+            per_mac = max_epochs * (3 * images + validated) / speed.macs_per_second
             affordable = int(seconds / per_mac) if limit is None else min(int(seconds / per_mac), limit)
         return self.population.baseline(affordable)
 

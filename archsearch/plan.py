@@ -168,6 +168,8 @@ class Plan:
     """Trials at a time."""
     trials_per_device: float = 1.0
     """That share a GPU, or the cores: each is so many times slower than `speed`."""
+    validation_passes: int = 1
+    """Over the validation images in an epoch."""
     final_macs: int | None = None
     """Of the network in the final training that the search aims at; `None`: it aims at none."""
 
@@ -245,7 +247,10 @@ class Plan:
     def trial_seconds(self, macs: float, epochs: int) -> float:
         """Expected duration of one trial."""
         return self.trial_speed.trial_seconds(
-            macs, epochs=epochs, num_images=self.images_per_epoch, num_validation=self.num_validation
+            macs,
+            epochs=epochs,
+            num_images=self.images_per_epoch,
+            num_validation=self.validation_passes * self.num_validation,
         )
 
     def with_more_time(self, max_seconds: float | None) -> Plan:

@@ -76,6 +76,8 @@ def measure_speed(hypermodel: Any, values: Mapping[str, Any], *, macs: int, data
         verbose=0,
     )
     total = time.perf_counter() - start
+    if not timer.seconds:
+        raise TypeError("`fit` told of no step: pass `callbacks` on to `model.fit`.")
     # The first step traces the graph; a median is not moved by a hiccup of the machine.
     step = float(np.median(timer.seconds[1:]))
     training = step * len(timer.seconds)

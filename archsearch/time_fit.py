@@ -69,7 +69,7 @@ class Work:
 
         Args:
             num_train: Images trained on.
-            num_validation: Images of the validation part.
+            num_validation: Images of the validation part, as often as an epoch goes over them.
             batch_size: Of the recipe.
             num_test: Images of the test part; `None`: `TEST_SHARE` of those trained on.
             num_views: In which each of them is seen.

@@ -22,7 +22,7 @@ from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
 from archsearch.trials import Status
-from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, StepsChange, Watch
+from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, PredictionWatch, StepsChange, Watch
 
 __all__ = ["StepsOfEpoch", "Training", "TrainingData", "TrialResult", "TrialTask", "recipe_of", "run_trial"]
 
@@ -151,6 +151,7 @@ class Training:
         Raises:
             DeadlinePassed: At the first batch after the deadline.
             Diverged: The loss is not finite.
+            TypeError: The hypermodel's `build` or `fit` is not what it has to be.
             UserError: The state of an earlier process is damaged, or that of this one cannot be saved.
         """
         forget_networks()
@@ -187,6 +188,8 @@ class Training:
             except StepsChange:
                 continue
             break  # all epochs are done, or a callback of the hypermodel's own wants no more
+        if not curve:
+            raise TypeError("`fit` told of no epoch: pass `callbacks` on to `model.fit`.")
         return model
 
     def _class_measures(self, model: keras.Model) -> Mapping[str, float]:
@@ -194,7 +197,11 @@ class Training:
         data = self.task.dataset
         if data.validation is None:
             return {}
-        outputs = model.predict(validation_batches(data.validation, num_classes=data.num_classes), verbose=0)
+        outputs = model.predict(
+            validation_batches(data.validation, num_classes=data.num_classes),
+            callbacks=[PredictionWatch(self.task.deadline)],
+            verbose=0,
+        )
         predicted = np.asarray(outputs).argmax(axis=1)
         return validation_measures(confusion(data.validation.y, predicted, data.num_classes))
 

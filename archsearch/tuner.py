@@ -291,7 +291,7 @@ class HyperbandTuner(BaseTuner):
         measured = self.measure(dict(assignment.values))
         status, score, message = result.status, None, result.message
         if status is Status.COMPLETED:
-            score = result.curve[-1].get(self.oracle.objective.name)
+            score = result.curve[-1].get(self.oracle.objective.name) if result.curve else None
             if score is None or not math.isfinite(score):
                 status, score = Status.FAILED, None
                 message = f"The last epoch reported no finite {self.oracle.objective.name}."

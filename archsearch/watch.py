@@ -87,9 +87,7 @@ class Watch(keras.callbacks.Callback):
         seed_dropout(self.model, seed=self.seed, epoch=epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        _is_alive()
-        if self.deadline is not None and time.time() > self.deadline:
-            raise DeadlinePassed
+        _go_on(self.deadline)
         if logs and batch % BATCHES_BETWEEN_CHECKS == 0:
             self._check(float(logs["loss"]))
 
@@ -116,6 +114,23 @@ class Watch(keras.callbacks.Callback):
             raise Diverged(
                 f"the loss was {loss} in epoch {self._epoch + 1}; a smaller learning rate may help"
             )
+
+
+class PredictionWatch(keras.callbacks.Callback):
+    """Keeps the deadline while a network predicts."""
+
+    def __init__(self, deadline: float | None) -> None:
+        super().__init__()
+        self.deadline = deadline
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        _go_on(self.deadline)
+
+
+def _go_on(deadline: float | None) -> None:
+    _is_alive()
+    if deadline is not None and time.time() > deadline:
+        raise DeadlinePassed
 
 
 def _is_alive() -> None:

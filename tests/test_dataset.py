@@ -1,6 +1,7 @@
 """What `load`, `facts`, `subset` and `image_statistics` promise, whatever the data come from."""
 
 import dataclasses
+import gc
 import os
 import pickle
 import subprocess
@@ -94,6 +95,35 @@ def test_a_folder_is_split_into_memory_maps_that_hold_the_same_images(tmp_path):
     assert num_identical(splits.validation, splits.train) == 0
 
 
+def test_broken_files_of_the_test_part_can_be_removed_without_a_change_to_the_others(tmp_path):
+    root = image_folder(tmp_path / "data", [60, 60])
+    before = load(root, seed=0, cache=tmp_path / "cache")
+    test = before.read_test().names
+    for name in test[:2]:
+        (root / name).write_bytes(b"no")
+    with pytest.raises(UserError, match=f"2 of {len(test)} images cannot be read"):
+        load(root, seed=0, cache=tmp_path / "cache").prepare_test()
+    for name in test[:2]:
+        (root / name).unlink()
+    after = load(root, seed=0, cache=tmp_path / "cache")
+    after.prepare_test()
+    assert after.read_test().names == test[2:]
+    assert after.content_hash == before.content_hash
+    assert np.array_equal(after.validation.x, before.validation.x)
+
+
+def test_a_file_that_is_removed_moves_at_most_one_other_to_the_validation_part(tmp_path):
+    root = tmp_path / "data"
+    image_folder(root / "train", [40, 40])
+    image_folder(root / "test", [1, 1])
+    before = {x.tobytes() for x in load(root, seed=0, cache=tmp_path / "cache").validation.x}
+    other = {x.tobytes() for x in load(root, seed=1, cache=tmp_path / "cache").validation.x}
+    (root / "train" / "class0" / "0007.png").unlink()
+    after = {x.tobytes() for x in load(root, seed=0, cache=tmp_path / "cache").validation.x}
+    assert len(before - after) <= 1
+    assert len(before - other) > 1
+
+
 def test_a_second_load_of_a_folder_writes_nothing(tmp_path):
     image_folder(tmp_path / "train", [6, 6])
     for _ in range(2):
@@ -156,8 +186,8 @@ def test_whether_there_is_a_test_part_is_known_without_reading_it(tmp_path):
     assert (without.has_test, without.num_test) == (False, None)
     image_folder(tmp_path / "train", [20, 30])
     kept = load(tmp_path, seed=0, image_size=(16, 16), cache=tmp_path / ".cache")
-    assert (kept.has_test, kept.num_test) == (True, 5)  # a tenth of each class
     assert len(list((tmp_path / ".cache").glob("images-*.npy"))) == 1  # the training part alone
+    assert (kept.has_test, kept.num_test) == (True, len(kept.read_test()))
 
 
 def test_the_statistics_of_the_training_part_are_computed_once(monkeypatch):
@@ -461,12 +491,21 @@ def test_both_parts_of_memory_maps_are_another_one(tmp_path):
         plain,
         train=mapped(plain.train, "train.npy"),
         validation=mapped(plain.validation, "validation.npy"),
+        cache=tmp_path / "cache",
     )
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f".both-left.npy.{ended.pid}").touch()  # by a process that was killed
     both, in_memory = splits.read_both(), plain.read_both()
     assert isinstance(both.x, np.memmap)
     assert not isinstance(in_memory.x, np.memmap)
     assert np.array_equal(both.x, in_memory.x)
     assert np.array_equal(both.y, in_memory.y)
+    assert [path.resolve() for path in (tmp_path / "cache").iterdir()] == [Path(both.x.filename)]
+    del both
+    gc.collect()
+    assert [*(tmp_path / "cache").iterdir()] == []
 
 
 # Subsets

@@ -169,6 +169,13 @@ def test_the_test_part_is_planned_with_its_own_size_in_every_view(
     )
 
 
+@pytest.mark.tensorflow
+def test_measures_of_classes_go_over_the_validation_images_once_more(hypermodel: Any) -> None:
+    task = a_task(hypermodel)
+    task = dataclasses.replace(task, dataset=dataclasses.replace(task.dataset, class_measures=True))
+    assert final_task._work(FinalTask(task, OPTIONS, on_time=None, notes=())).num_validation == 200
+
+
 # What the person who waits is told.
 
 WORK = Work(num_train=1000, num_validation=100, num_evaluated=250, batch_size=100)

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import archsearch
 from archsearch import UserError
+from archsearch.final_training import FinalTraining
+from archsearch.run_folder import RunFolder
 from archsearch.trials import Status
 from space.recipe import MODERN
 
@@ -48,6 +51,26 @@ def test_data_without_a_test_part_are_refused_before_anything_is_trained(tmp_pat
     with pytest.raises(UserError, match="has no test part, on which a final training ends"):
         final_train(tmp_path, test=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_files_of_the_test_part_are_found_before_anything_is_trained(tmp_path: Path) -> None:
+    for part, good in (("train", 2), ("test", 1)):
+        for name in "ab":
+            (tmp_path / "photos" / part / name).mkdir(parents=True)
+            for number in range(good):
+                Image.new("RGB", (8, 8), (number, 0, 0)).save(
+                    tmp_path / "photos" / part / name / f"{number}.png"
+                )
+            (tmp_path / "photos" / "test" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "photos" / "test" / name / "broken.png").write_bytes(b"no")
+    training = FinalTraining(
+        "documented", str(tmp_path / "photos"), RunFolder(tmp_path / "run"), verbose=False
+    )
+    with pytest.raises(UserError, match=r"2 of 4 images cannot be read, .*test/a/broken.png \(no image\)"):
+        training._load(None, None)
+    (tmp_path / "photos" / "test" / "a" / "broken.png").unlink()
+    splits = training._load(None, None)
+    assert len([*splits.cache.glob("images-*.npy")]) == 2  # type: ignore[union-attr]
 
 
 @pytest.mark.tensorflow

@@ -281,6 +281,19 @@ def test_twelve_epochs_of_the_limit_fit_the_final_training() -> None:
     assert fit_length(work, macs=plan.max_macs * 1.1, seconds=3600.0, speed=plan.speed).epochs == 11
 
 
+@pytest.mark.parametrize(
+    ("objective", "passes", "forward"),
+    [("val_accuracy", 1, 1_729_050), ("val_balanced_accuracy", 2, 1_789_050), ("val_macro_f1", 2, 1_789_050)],
+)
+def test_measures_of_classes_take_a_second_pass_over_the_validation_images(
+    objective: str, passes: int, forward: int
+) -> None:
+    """In each of 12 epochs 3 x 175 x 256 for training and 5,000 or 10,000 to validate; 56,250 to evaluate."""
+    plan = fitted(1e11, max_epochs=9, final_seconds=3600.0, objective=objective)
+    assert (plan.num_validation, plan.validation_passes) == (NUM_VALIDATION, passes)
+    assert plan.final_macs == int(3554 * 1e11 / forward)
+
+
 def test_the_final_training_is_sized_by_its_own_speed() -> None:
     """Wide networks are faster per mac; the search, whose networks are narrow, is planned as before."""
     plans = [

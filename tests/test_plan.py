@@ -172,6 +172,12 @@ def test_a_trial_costs_three_passes_per_training_image_and_one_per_validation_im
     assert seconds == pytest.approx(16.4)
 
 
+def test_a_second_pass_over_the_validation_images_is_counted() -> None:
+    """9 epochs x 1 M macs x (3 x 1,000 + 2 x 200) images / 1e9 macs a second = 30.6 s, and 10 s to build."""
+    assert a_plan(validation_passes=2).trial_seconds(1e6, 9) == pytest.approx(40.6)
+    assert a_plan().trial_seconds(1e6, 9) == pytest.approx(38.8)
+
+
 def test_totals_include_the_baseline() -> None:
     plan = a_plan()
     assert plan.num_trials == 1 + 23

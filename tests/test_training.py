@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -810,3 +811,61 @@ def test_with_balanced_weights_a_rare_class_is_no_longer_passed_over(tensorflow:
 
 def test_a_saved_state_of_other_weights_is_not_taken(tensorflow: Any) -> None:
     assert task(dataset=data()).identity != task(dataset=data(class_weights="balanced")).identity
+
+
+# A `fit` that forgets to pass something on
+
+
+def forgetful() -> Any:
+    """Its `fit` leaves out the callbacks."""
+
+    def fit(hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, **kwargs)
+
+    hypermodel = perceptron()
+    hypermodel.fit = fit
+    return hypermodel
+
+
+def test_a_fit_that_ignores_callbacks_fails_and_is_told_what_to_do(tensorflow: Any) -> None:
+    result = run(hypermodel=forgetful())
+    assert (result.status, result.curve) == (Status.FAILED, ())
+    assert result.message == "TypeError: `fit` told of no epoch: pass `callbacks` on to `model.fit`."
+
+
+def test_nor_is_the_speed_measured_without_them(tensorflow: Any) -> None:
+    from archsearch.speed import measure_speed
+
+    with pytest.raises(TypeError, match="`fit` told of no step: pass `callbacks`"):
+        measure_speed(forgetful(), {"rate": 0.05}, macs=1, data=data())
+
+
+# While a network predicts
+
+
+def test_the_pass_for_the_measures_of_classes_gives_signs_of_life(
+    tensorflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16 images are one batch: once more in each of two epochs."""
+    from archsearch import watch
+
+    counts = []
+    for class_measures in (False, True):
+        signs: list[None] = []
+        monkeypatch.setattr(watch, "signs_of_life", [lambda signs=signs: signs.append(None)])
+        run(dataset=data(class_measures=class_measures))
+        counts.append(len(signs))
+    assert counts == [counts[0], counts[0] + 2]
+
+
+def test_the_deadline_ends_that_pass_too(tensorflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch import watch
+
+    clock = SimpleNamespace(now=1.0, perf_counter=time.perf_counter)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(watch, "time", clock)
+
+    # Keras's own validation looks at no clock; the pass that follows does.
+    monkeypatch.setattr(watch.Watch, "on_test_batch_end", lambda *_, **__: setattr(clock, "now", 3.0))
+    result = run(dataset=data(class_measures=True), deadline=2.0)
+    assert (result.status, result.curve) == (Status.TIMED_OUT, ())

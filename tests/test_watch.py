@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +132,21 @@ def test_the_deadline_is_kept_at_every_batch(
             watch.on_train_batch_end(1, {"loss": 1.0})
     else:
         watch.on_train_batch_end(1, {"loss": 1.0})
+
+
+@pytest.mark.parametrize(("now", "passed"), [(100.0, False), (100.1, True)])
+def test_a_prediction_keeps_it_too_and_gives_signs_of_life(
+    now: float, passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import watch as module
+
+    signs: list[str] = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr(module, "signs_of_life", [lambda: signs.append("alive")])
+    with pytest.raises(module.DeadlinePassed) if passed else contextlib.nullcontext():
+        module.PredictionWatch(100.0).on_predict_batch_end(0)
+    module.PredictionWatch(None).on_predict_batch_end(0)
+    assert signs == ["alive", "alive"]
 
 
 # Dropout.

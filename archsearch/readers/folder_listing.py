@@ -6,7 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
-from archsearch.readers.stratified import stratified_part
+from archsearch.readers.stratified import named_part
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+VALIDATION = ("val", "validation", "valid")
+"""Names of the folder of that part, the first that is there."""
+PARTS = {"train", "test", *VALIDATION}
 
 MAX_NAMED = 10
 """Of things that are named in one sentence."""
@@ -88,10 +92,10 @@ def list_folder(root: Path) -> FolderListing:
     )
     notes = list(_left_out([found, *others]))
     if not test.files:
-        train, test = _without_a_tenth(train)
+        train, test = _without_a_tenth(train, train_folder)
         notes.append(
-            f"There is no test part: {len(test.files)} images, a tenth of each class, are kept for the test, "
-            "the same whatever the seed."
+            f"There is no test part: {len(test.files)} images, about a tenth of each class, are kept for the "
+            "test by their names, the same whatever the seed."
         )
     return FolderListing(root, class_names, train, validation, test, tuple(notes))
 
@@ -113,17 +117,38 @@ def _parts(root: Path) -> tuple[Path, Path | None, Path | None]:
     """The folders of training, validation and test part; only those count that have sub-folders.
 
     So that a class may be called "test".
+
+    Raises:
+        UserError: There is no training part, or images lie in folders beside the parts.
     """
-    folders = {entry.name: entry for entry in _visible_folders(root) if _visible_folders(entry)}
+    visible = _visible_folders(root)
+    folders = {entry.name: entry for entry in visible if _visible_folders(entry)}
     lower = {name.lower(): folder for name, folder in folders.items()} | folders
     train, test = lower.get("train"), lower.get("test")
-    validation = next((lower[name] for name in ("val", "validation", "valid") if name in lower), None)
+    validation = next((lower[name] for name in VALIDATION if name in lower), None)
     if train is not None:
+        flat = (each for each in visible if each.name not in folders and each.name.lower() in PARTS)
+        _check_beside(root, {*visible} - {train, validation, test, *flat}, train)
         return train, validation, test
     other = validation or test
     if other:
         raise UserError(f"{root} has a folder {other.name} with sub-folders, but no folder train with some.")
     return root, None, None
+
+
+def _check_beside(root: Path, others: Set[Path], train: Path) -> None:
+    """Refuses images in folders that look like classes or parts under other names."""
+    names = sorted(
+        printable(folder.name)
+        for folder in others
+        if any(file.suffix.lower() in SUFFIXES for _, file in _files_below(folder))
+    )
+    if names:
+        raise UserError(
+            f"{root} has a training part, {train.name}, and beside it folders with images that would not be "
+            f"used: {some_names(names)}. If they are parts, rename them to val and test; if all are classes, "
+            f"rename {train.name}, whose sub-folders are taken for classes; else move them elsewhere."
+        )
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -252,7 +277,9 @@ def _listing(found: _Found, class_names: tuple[str, ...], where: Path) -> Listin
     return Listing(*zip(*rows, strict=True)) if rows else NOTHING
 
 
-def _without_a_tenth(listing: Listing) -> tuple[Listing, Listing]:
-    chosen = stratified_part(np.array(listing.labels, np.int64), fraction=0.1, seed=0)
+def _without_a_tenth(listing: Listing, folder: Path) -> tuple[Listing, Listing]:
+    """By names in the folder of the classes: a file that is removed leaves all others where they are."""
+    names = [file.relative_to(folder).as_posix() for file in listing.files]
+    chosen = named_part(names, np.array(listing.labels, np.int64), fraction=0.1)
     rest = np.setdiff1d(np.arange(len(listing.files)), chosen)
     return listing.take(rest), listing.take(chosen)

@@ -18,19 +18,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.errors import UserError
+from archsearch.errors import UserError, reading
 from archsearch.readers.checks import num_classes_of
-from archsearch.readers.folder_listing import FolderListing, Listing, list_folder, printable, some_names
+from archsearch.readers.folder_listing import (
+    MAX_NAMED,
+    FolderListing,
+    Listing,
+    list_folder,
+    printable,
+    some_names,
+)
 from archsearch.readers.memory_map import copy_rows, read_array, temporary_folder, write_array
 from archsearch.readers.pictures import OnImages, decode, map_quietly, upright_size, why_broken
 from archsearch.readers.source import Facts, Images, Source, class_counts, release
-from archsearch.run_folder import read_json, write_json
+from archsearch.run_folder import read_json, write_atomically, write_json
 from archsearch.typed import from_plain
 
 LARGEST_DEFAULT = 64
 """Pixels a side, where no image size is asked for."""
 BROKEN_ALLOWED = 0.01
-"""The share of unreadable images that is left out with a note instead of refused."""
+"""The share of a part's images that may be unreadable, and one always: they are left out with a note."""
 DECODING = 2
 """Part of the names in the cache; to be raised when the same images come out differently."""
 
@@ -67,8 +74,9 @@ def read_folder(
         class_names=folder.class_names,
         read_test=partial(_read_test, folder, size, place, on_images),
         has_test=bool(folder.test.files),
+        prepare_test=partial(_prepare_test, folder, size, place, on_images),
         flip_default=None,
-        notes=(*folder.notes, *_broken_note(broken)),
+        notes=(*folder.notes, *_broken_note(broken, place)),
         num_test=len(folder.test.files),
     )
 
@@ -97,9 +105,15 @@ def _read_test(folder: FolderListing, size: Size, cache: Path, on_images: OnImag
     if not folder.test.files:
         raise UserError(f"{folder.root} has no test part, and no class has images to spare for one.")
     images, _, broken = _read_part(folder, folder.test, size, cache, on_images)
-    for note in _broken_note(broken):
+    for note in _broken_note(broken, cache):
         warnings.warn(f"Test part of {folder.root}: {note}", stacklevel=2)
     return images
+
+
+def _prepare_test(folder: FolderListing, size: Size, cache: Path, on_images: OnImages | None) -> None:
+    """So that files that cannot be decoded are found; of the pixels nothing is looked at."""
+    if folder.test.files:
+        _read_part(folder, folder.test, size, cache, on_images)
 
 
 def _read_part(
@@ -115,8 +129,9 @@ def _read_part(
     positions = sorted(int(position) for position in decoded.broken)
     labels = np.delete(np.array(listing.labels, np.int64), positions)
     left_out = {*positions}
+    x = read_array(cache / decoded.images)
     images = Images(
-        read_array(cache / decoded.images)[: len(labels)],
+        x if len(x) == len(labels) else x[: len(labels)],  # a whole map is shared as the file it is
         labels,
         tuple(name for position, name in enumerate(names) if position not in left_out),
     )
@@ -172,7 +187,7 @@ def _decode_all(
 
         each = map_quietly(partial(_decode_into, x, listing.files), range(count), told)
         broken = {position: why for position, (_, why) in enumerate(each) if why is not None}
-        _check_broken([f"{names[position]} ({why})" for position, why in broken.items()], count)
+        _check_broken([f"{names[position]} ({why})" for position, why in broken.items()], count, cache)
         if broken:
             kept = np.array([position for position in range(count) if position not in broken], np.intp)
             copy_rows(x, kept, x[: len(kept)])
@@ -186,11 +201,24 @@ def _decode_all(
 
 
 def _decode_into(x: NDArray[np.uint8], files: Sequence[Path], position: int) -> tuple[bytes, str | None]:
-    """Digest of the file's content; why it is broken, if it is."""
-    content = b""
+    """Digest of the file's content; why it is broken, if it is.
+
+    Raises:
+        UserError: The system cannot read the file now.
+        MemoryError: Of a picture nothing is known then.
+    """
     try:
-        content = files[position].read_bytes()
+        with reading(files[position]):
+            content = files[position].read_bytes()
+    except UserError as error:
+        # Anything else may be a matter of the moment, like a drive that is not there, and is not to be kept.
+        if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+            return _digest(b""), why_broken(error.__cause__)
+        raise
+    try:
         x[position] = decode(content, x.shape[1], x.shape[2])
+    except MemoryError:
+        raise
     except Exception as error:  # PIL's decoders raise almost anything on damaged bytes
         return _digest(content), why_broken(error)
     return _digest(content), None
@@ -200,15 +228,25 @@ def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _check_broken(broken: Sequence[str], count: int) -> None:
-    if len(broken) > BROKEN_ALLOWED * count:
+def _check_broken(broken: Sequence[str], count: int, cache: Path) -> None:
+    if len(broken) > max(1, BROKEN_ALLOWED * count) or len(broken) == count:
         raise UserError(
             f"{len(broken)} of {count} images cannot be read, more than one in a hundred: "
-            f"{some_names(broken)}."
+            f"{_named(broken, cache)}."
         )
 
 
-def _broken_note(names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
+def _broken_note(broken: Sequence[str], cache: Path) -> tuple[str, ...]:
+    if not broken:
         return ()
-    return (f"Images that cannot be read are left out ({len(names)}): {some_names(names)}.",)
+    return (f"Images that cannot be read are left out ({len(broken)}): {_named(broken, cache)}.",)
+
+
+def _named(broken: Sequence[str], cache: Path) -> str:
+    """The first few, for a sentence; if there are more, they all are in a file that it names."""
+    if len(broken) <= MAX_NAMED:
+        return some_names(broken)
+    content = "".join(f"{each}\n" for each in broken).encode()
+    path = cache / f"broken-{_digest(content).hex()}.txt"
+    write_atomically(path, content)
+    return f"{some_names(broken)}; all of them are in {path}"

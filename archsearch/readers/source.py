@@ -84,6 +84,8 @@ class Source:
     notes: tuple[str, ...] = ()
     num_test: int | None = None
     """Images of the test part, unreadable ones counted in; None where it would have to be read."""
+    prepare_test: Callable[[], None] | None = None
+    """Decodes the test part for `read_test`, which then is quick; None where nothing is decoded."""
 
     @property
     def facts(self) -> Facts:

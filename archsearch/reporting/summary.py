@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from archsearch.class_measures import validation_passes
 from archsearch.plan import format_epochs, format_macs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
@@ -57,7 +58,7 @@ def final_training(run: Run) -> str:
     dataset = run.stored["dataset"]
     work = Work.final(
         num_train=dataset["num_train"],
-        num_validation=dataset["num_validation"],
+        num_validation=validation_passes(run.settings.objective) * dataset["num_validation"],
         batch_size=run.stored["recipe"]["batch_size"],
     )
     length = Length(DEFAULT_EPOCHS, work.full_steps)

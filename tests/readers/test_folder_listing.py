@@ -71,6 +71,60 @@ def test_files_that_are_not_used_are_counted(tmp_path, picture, classes):
     )
 
 
+@pytest.mark.parametrize("root", [".", "train"])
+def test_a_file_that_is_removed_leaves_all_others_in_their_parts(tmp_path, root):
+    """Of 200 images about 20 are far from 10 and from 40: each file is by its name alone."""
+    for name in "ab":
+        (tmp_path / root / name).mkdir(parents=True)
+        for number in range(200):
+            (tmp_path / root / name / f"{number}.png").touch()
+    before = list_folder(tmp_path)
+    assert 20 < len(before.test.files) < 80
+    for gone in (*before.test.files[::6], *before.train.files[::60]):
+        gone.unlink()
+        after = list_folder(tmp_path)
+        assert {*after.train.files} == {*before.train.files} - {gone}
+        assert {*after.test.files} == {*before.test.files} - {gone}
+        gone.touch()
+
+
+# What lies beside the parts
+
+
+def test_classes_beside_one_called_train_with_sub_folders_are_not_left_out(tmp_path, classes):
+    classes(tmp_path, {"bus": 2, "car": 2, "train/steam": 2, "train/diesel": 2})
+    with pytest.raises(
+        UserError,
+        match=r"has a training part, train, and beside it folders with images that would not be used: "
+        r"bus, car\. .* if all are classes, rename train,",
+    ):
+        list_folder(tmp_path)
+
+
+def test_parts_under_other_names_are_not_left_out(tmp_path, classes):
+    for part in ("train", "testing", "evaluation"):
+        classes(tmp_path / part, {"a": 2, "b": 2})
+    with pytest.raises(
+        UserError, match=r"evaluation, testing\. If they are parts, rename them to val and test"
+    ):
+        list_folder(tmp_path)
+
+
+def test_a_second_validation_part_is_not_left_out(tmp_path, classes):
+    for part in ("train", "val", "valid"):
+        classes(tmp_path / part, {"a": 2, "b": 2})
+    with pytest.raises(UserError, match="would not be used: valid"):
+        list_folder(tmp_path)
+
+
+def test_what_holds_no_images_may_lie_beside_the_parts(tmp_path, classes):
+    classes(tmp_path / "train", {"a": 2, "b": 2})
+    classes(tmp_path / ".cache", {"a": 2})
+    (tmp_path / "docs" / "more").mkdir(parents=True)
+    (tmp_path / "docs" / "more" / "read.txt").touch()
+    assert list_folder(tmp_path).class_names == ("a", "b")
+
+
 # Names
 
 

@@ -12,6 +12,7 @@ from archsearch.errors import UserError
 from archsearch.readers import image_folder, pictures
 from archsearch.readers.image_folder import folder_facts, median_size, read_folder
 from archsearch.readers.source import Facts
+from archsearch.sharing import _file_of
 
 
 def read(root, image_size=None, cache=None):
@@ -130,10 +131,103 @@ def test_more_than_one_broken_image_in_a_hundred_is_refused(tmp_path, with_broke
     assert not list((tmp_path / ".cache").iterdir())
 
 
-def test_of_many_broken_images_ten_are_named(tmp_path, with_broken):
+ALL = ["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"]
+
+
+def test_of_many_broken_images_ten_are_named_and_all_are_in_a_file(tmp_path, with_broken):
     with_broken(tmp_path / "train", 88, 12)
-    with pytest.raises(UserError, match=r"broken7.png \(no image\) and 2 more\.$"):
+    with pytest.raises(
+        UserError, match=r"broken7.png \(no image\) and 2 more; all of them are in "
+    ) as caught:
         read(tmp_path, cache=tmp_path / ".cache")
+    path = Path(str(caught.value).rpartition(" in ")[2].removesuffix("."))
+    assert path.read_text().splitlines() == [f"train/b/broken{number}.png (no image)" for number in ALL]
+    assert [*(tmp_path / ".cache").iterdir()] == [path]
+
+
+def test_the_note_of_what_is_left_out_says_where_all_are_named(tmp_path, monkeypatch, with_broken):
+    monkeypatch.setattr(image_folder, "BROKEN_ALLOWED", 0.2)
+    with_broken(tmp_path / "train", 88, 12)
+    (note,) = read(tmp_path, cache=tmp_path / ".cache").notes
+    assert note.startswith("Images that cannot be read are left out (12): train/b/broken0.png (no image), ")
+    path = Path(note.rpartition(" and 2 more; all of them are in ")[2].removesuffix("."))
+    assert len(path.read_text().splitlines()) == 12
+    assert read(tmp_path, cache=tmp_path / ".cache").notes == (note,)
+    assert len([*(tmp_path / ".cache").glob("broken-*.txt")]) == 1
+
+
+def test_one_broken_image_is_left_out_however_few_there_are(tmp_path, with_broken):
+    with_broken(tmp_path / "train", 3, 1)
+    assert len(read(tmp_path, image_size=(8, 8), cache=tmp_path / ".cache").train) == 3
+    with_broken(tmp_path / "train", 3, 2)
+    with pytest.raises(UserError, match="2 of 5 images cannot be read"):
+        read(tmp_path, image_size=(8, 8), cache=tmp_path / ".cache")
+
+
+def test_a_part_of_which_nothing_is_left_is_refused(tmp_path, classes):
+    classes(tmp_path / "train", {"a": 2, "b": 2})
+    (tmp_path / "test" / "a").mkdir(parents=True)
+    (tmp_path / "test" / "a" / "1.png").write_bytes(b"no")
+    source = read(tmp_path, cache=tmp_path / ".cache")
+    with pytest.raises(UserError, match=r"1 of 1 images cannot be read, .*test/a/1.png \(no image\)"):
+        source.prepare_test()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(5, "Input/output error"), "a/001.png cannot be read: Input/output error"),
+        (MemoryError("full"), "full"),
+    ],
+)
+def test_what_may_pass_is_no_broken_image(tmp_path, monkeypatch, classes, error, sentence):
+    root, cache = classes(tmp_path / "data", {"a": 90, "b": 90}), tmp_path / "cache"
+    read_bytes = Path.read_bytes
+
+    def failing(self):
+        if self == root / "a" / "001.png":
+            raise error
+        return read_bytes(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing)
+        with pytest.raises((UserError, MemoryError), match=sentence):
+            read(root, cache=cache)
+    assert [*cache.iterdir()] == []
+    assert read(root, cache=cache).notes[1:] == ()
+
+
+def test_no_memory_to_decode_is_no_broken_image(tmp_path, monkeypatch, classes):
+    def starved(content, height, width):
+        raise MemoryError
+
+    monkeypatch.setattr(image_folder, "decode", starved)
+    with pytest.raises(MemoryError):
+        read(classes(tmp_path / "data", {"a": 2, "b": 2}), cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), PermissionError(13, "Not allowed")])
+def test_a_file_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypatch, with_broken, error):
+    with_broken(tmp_path / "train", 100, 0)
+    read_bytes = Path.read_bytes
+
+    def refusing(self):
+        if self.name == "001.png" and self.parent.name == "a":
+            raise error
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    (note,) = read(tmp_path, cache=tmp_path / ".cache").notes
+    assert note == f"Images that cannot be read are left out (1): train/a/001.png ({error.strerror})."
+
+
+def test_a_whole_part_is_the_file_that_it_lies_in(tmp_path, with_broken):
+    """So that several processes map it as it is; broken images leave a rest at its end."""
+    with_broken(tmp_path / "train", 99, 0)
+    x = read(tmp_path, cache=tmp_path / ".cache").train.x
+    assert _file_of(x) == Path(x.filename) == next((tmp_path / ".cache").glob("images-*.npy"))
+    with_broken(tmp_path / "train", 99, 1)
+    assert _file_of(read(tmp_path, cache=tmp_path / ".cache").train.x) is None
 
 
 def test_a_folder_of_broken_images_is_refused(tmp_path):
@@ -259,8 +353,10 @@ def test_a_changed_folder_is_noticed(tmp_path, picture, classes, change):
 
 
 def test_progress_is_told_to_the_last_file(tmp_path, classes):
-    root, told = classes(tmp_path / "data", {"a": 80, "b": 80}), []
-    read_folder(root, image_size=None, cache=None, on_images=lambda *each: told.append(each))
+    classes(tmp_path / "train", {"a": 72, "b": 72})
+    classes(tmp_path / "test", {"a": 1, "b": 1})
+    told = []
+    read_folder(tmp_path, image_size=None, cache=None, on_images=lambda *each: told.append(each))
     assert told == [(64, 144), (128, 144), (144, 144)]
 
 
@@ -284,8 +380,11 @@ def test_the_test_part_is_not_decoded_before_it_is_read(tmp_path, classes):
     root, cache = classes(tmp_path / "data", {"a": 2, "b": 2}), tmp_path / "cache"
     source = read(root, cache=cache)
     assert len(list(cache.glob("*.npy"))) == 1
-    source.read_test()
+    source.prepare_test()
     assert len(list(cache.glob("*.npy"))) == 2
+    times = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert source.read_test().y.tolist() == [0, 1]
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == times
 
 
 @pytest.mark.parametrize("left", ["half", "nothing", "zeros of another shape"])
@@ -347,7 +446,9 @@ def test_a_damaged_note_is_named(tmp_path, classes, content):
 
 
 def test_an_interruption_leaves_nothing_that_counts(tmp_path, classes):
-    root, cache = classes(tmp_path / "data", {"a": 90, "b": 90}), tmp_path / "cache"
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    classes(root / "train", {"a": 81, "b": 81})
+    classes(root / "test", {"a": 9, "b": 9})
 
     def interrupt(done, total):
         raise KeyboardInterrupt
