@@ -255,6 +255,9 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
             if not isinstance(stored[name], kind):
                 raise TypeError(f"{name} is {stored[name]!r}")
         stored["dataset"]["content_hash"]
+        begun_with = stored.get("begin_with") or []
+        if not isinstance(begun_with, list) or not all(isinstance(each, dict) for each in begun_with):
+            raise TypeError(f"begin_with is {begun_with!r}")
         check_precision(stored.get("precision", "auto"))  # which earlier versions did not write
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(

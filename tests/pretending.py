@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -49,7 +50,12 @@ class Pretender:
     def __call__(self, task: TrialTask, on_epoch: Callable[..., None]) -> TrialResult:
         kind, point = self._trouble(task.trial_id)
         meet = partial(_meet, kind, point)
-        checkpoints.WORTH_SAVING, checkpoints.MAX_SHARE = 0.0, float("inf")
+        with patch.multiple(checkpoints, WORTH_SAVING=0.0, MAX_SHARE=float("inf")):
+            return self._pretend(task, on_epoch, meet)
+
+    def _pretend(
+        self, task: TrialTask, on_epoch: Callable[..., None], meet: Callable[[int], None]
+    ) -> TrialResult:
         state = Checkpoints(self.folder / "state" / task.trial_id, {"seed": task.seed, "epochs": task.epochs})
         found = state.load()
         weights = found.arrays["weights"] if found else np.zeros(3)

@@ -133,7 +133,7 @@ def test_what_a_kill_left_beside_trials_in_the_log_is_removed(tmp_path: Path) ->
         started(folder.trial(name), 1)
         Attempts.read(folder.trial(name)).resume_folder.mkdir()
     late = record("late", Status.TIMED_OUT)
-    end_those_of(folder, [record("done"), record("failed", Status.FAILED), late, record("never begun")])
+    end_those_of(folder, [record("done"), record("failed", Status.FAILED), late, record("never-begun")])
     left = {path.relative_to(tmp_path / "trials").as_posix() for path in tmp_path.glob("trials/*/*")}
     assert left == {"late/attempts.json", "late/resume", "running/attempts.json", "running/resume"}
 

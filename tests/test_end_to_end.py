@@ -260,7 +260,7 @@ def test_an_earlier_final_training_is_not_replaced_unasked(
     place.run(FINAL_TRAIN, "--best", "--epochs", "1")
     refused = place.run(FINAL_TRAIN, "--best", "--epochs", "1")
     assert refused.returncode == 1
-    assert "Add --overwrite to replace it." in refused.stderr
+    assert "Add --overwrite to replace it;" in refused.stderr
 
 
 def test_an_unknown_trial_is_one_sentence(
@@ -302,7 +302,7 @@ def test_if_nothing_succeeds_the_status_is_3(place: Workplace) -> None:
         "space.VGGHyperModel.fit = fit\n"
         "sys.exit(cli.search(sys.argv[1:], 'search.py'))\n"
     )
-    ran = place.run("-c", program, "--dataset", "tiny.npz", *PLAN, "--run", "failing")
+    ran = place.run("-c", program, "--dataset", "tiny.npz", *PLAN, "--run", "failing", "--workers", "0")
     assert ran.returncode == 3, ran.stderr
     assert "No trial succeeded." in ran.stdout
     assert "MemoryError: no memory for this network" in ran.stdout

@@ -103,7 +103,10 @@ def test_narrowing_keeps_a_width_of_its_own() -> None:
 def test_it_declares_the_names_of_keras_tuner() -> None:
     asked = Given({})
     sample(asked, MODERN)
-    assert asked.ranges["learning_rate"] == pytest.approx((0.03, 3.0))
+    # A quarter of the own rate of the recipe, and four times.
+    assert asked.ranges["learning_rate"] == pytest.approx(
+        (MODERN.learning_rate / 4, 4 * MODERN.learning_rate)
+    )
     assert asked.ranges["width"] is None
     assert {"num_blocks", "block_4/convs", "head", "dropout", "fast_start"} <= {*asked.ranges}
 

@@ -256,7 +256,7 @@ def test_the_command_that_searches_again_gives_the_same_settings(given: dict[str
 
 @pytest.mark.parametrize(
     "settings",
-    [{"max_seconds": None}, {"dataset": "arrays"}, {"objective": "val_loss"}, {"later": 1}, {"seed": "x"}],
+    [{"max_seconds": None}, {"dataset": "arrays"}, {"later": 1}, {"seed": "x"}],
 )
 def test_a_search_that_no_command_line_gives_has_no_command(settings: dict[str, Any]) -> None:
     assert "search the same again" not in dict(commands(findings(**BUILT_IN, settings=settings)))

@@ -114,7 +114,7 @@ def test_on_the_command_line_it_names_the_class_of_a_picture_or_shows_its_layers
     from archsearch.readers.pictures import decode
 
     folder = written / NAMES[0]
-    pixels = decode(folder / "picture.png", 16, 12)
+    pixels = decode((folder / "picture.png").read_bytes(), 16, 12)
     probabilities = load_model(folder / "model.keras").predict(pixels[None], verbose=0)[0]
     best = int(probabilities.argmax())
     first, *summary = (written / "stdout.txt").read_text(encoding="utf-8").splitlines()

@@ -612,7 +612,7 @@ def test_the_end_is_told_whatever_the_reason(tmp_path: Path) -> None:
 
 
 def test_the_built_in_space_with_a_limit(tmp_path: Path) -> None:
-    """The documented network has 25.1 M macs on 8x8 grey pixels; 5 M narrow it, and bound all draws."""
+    """The documented network has 25.1 M macs on 8x8 grey pixels; 5 M narrow it, and all draws beyond them."""
     stub = Stub()
     run = search(tmp_path / "run", stub, hypermodel=None, max_macs=5_000_000, **SMALL)
     assert len(run.trials) == 7
@@ -622,7 +622,7 @@ def test_the_built_in_space_with_a_limit(tmp_path: Path) -> None:
     assert run.trials[0].hyperparameters["width"] == width
     assert run.trials[0].macs == DOCUMENTED.scaled(width).macs(SHAPE)
     assert DOCUMENTED.scaled(width + 1 / 64).macs(SHAPE) > 5_000_000
-    assert {one.hyperparameters["width"] for one in run.trials[1:]} == {1.0}
+    assert {one.hyperparameters["width"] <= 1.0 for one in run.trials[1:]} == {True}
     stored = settings(tmp_path / "run")
     assert stored["hypermodel"] == "space.hypermodel:VGGHyperModel"
     assert stored["dataset"]["image_shape"] == list(SHAPE)

@@ -20,6 +20,7 @@ DESCRIPTION: dict[str, Any] = {
     "all_data": False,
     "tta": False,
     "precision": "float32",
+    "devices": 1,
     "images": "abc",
 }
 
