@@ -112,6 +112,13 @@ class RunFolder:
         with reading(self.settings):
             return self.settings.exists()
 
+    def is_reported(self) -> bool:
+        """Whether the report is younger than settings.json, which says how the search ended."""
+        reported, settings = (
+            file.stat().st_mtime_ns if file.exists() else 0 for file in (self.report, self.settings)
+        )
+        return reported >= settings
+
     def clear(self) -> None:
         """Removes what a search wrote; decoded images and trained models stay.
 
@@ -122,7 +129,8 @@ class RunFolder:
         if not self.path.exists():
             return
         ours = any(file.exists() for file in (self.settings, self.trials, self.overwritten))
-        temporary = set(self.path.glob(".*.unfinished"))  # of a process killed in `atomic_file`
+        # Of processes killed in `atomic_file`.
+        temporary = {*self.path.glob(".*.unfinished"), *self.path.glob(".*.[0-9]*")}
         foreign = {entry.name for entry in self.path.iterdir() if entry not in temporary}
         foreign -= {"lock", "cache", "final"}
         if foreign and not ours:

@@ -211,6 +211,8 @@ class Search:
         with self.folder.locked(), ExitStack() as ends:
             stored = _stored(self.folder, self.overwrite)
             if stored is not None and self._is_finished(stored):
+                if not self.folder.is_reported():  # it was killed between its end and its last report
+                    self._report()
                 return Run(self.folder)
             settings = (
                 resolve(self.given)
