@@ -24,6 +24,7 @@ import dataclasses
 import os
 import signal
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +46,16 @@ class Tiny(keras_tuner.HyperModel):
     recipe = dataclasses.replace(MODERN, batch_size=16)
 
     def build(self, hp):
+        filters, dropout = hp.Int("filters", 2, 8), hp.Float("dropout", 0.1, 0.5)
         if os.getpid() != SEARCHES:
-            come_to_grief()
+            come_to_grief(f"{filters} {dropout}")
         layers = [
             keras.Input((8, 8, 1)),
             keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(hp.Int("filters", 2, 8), 3),
+            keras.layers.Conv2D(filters, 3),
             keras.layers.BatchNormalization(),
             keras.layers.Flatten(),
-            keras.layers.Dropout(hp.Float("dropout", 0.1, 0.5)),
+            keras.layers.Dropout(dropout),
             keras.layers.Dense(2, activation="softmax"),
         ]
         model = keras.Sequential(layers)
@@ -61,13 +63,15 @@ class Tiny(keras_tuner.HyperModel):
         return model
 
 
-def come_to_grief():
-    with (FOLDER / "builds").open("a") as file:
-        file.write(f"{os.getpid()}\\n")
-    number = len((FOLDER / "builds").read_text().splitlines())
-    if number in (2, 5):
+def come_to_grief(values):
+    "Once in a trial of some values, whoever trains it: of the five, two are killed and one is starved."
+    kind, built = zlib.crc32(values.encode()) % 3, FOLDER / f"built {values}"
+    if built.exists():
+        return
+    built.touch()
+    if kind == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    if number == 7:
+    if kind == 0:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (2**20, resource.RLIM_INFINITY))
