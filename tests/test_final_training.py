@@ -54,15 +54,13 @@ def test_data_without_a_test_part_are_refused_before_anything_is_trained(tmp_pat
 
 
 def test_broken_files_of_the_test_part_are_found_before_anything_is_trained(tmp_path: Path) -> None:
-    for part, good in (("train", 2), ("test", 1)):
-        for name in "ab":
-            (tmp_path / "photos" / part / name).mkdir(parents=True)
-            for number in range(good):
-                Image.new("RGB", (8, 8), (number, 0, 0)).save(
-                    tmp_path / "photos" / part / name / f"{number}.png"
-                )
-            (tmp_path / "photos" / "test" / name).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "photos" / "test" / name / "broken.png").write_bytes(b"no")
+    for place in ("train/a", "train/b", "test/a", "test/b"):
+        folder = tmp_path / "photos" / place
+        folder.mkdir(parents=True)
+        for number in range(2 if place.startswith("train") else 1):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+        if place.startswith("test"):
+            (folder / "broken.png").write_bytes(b"no")
     training = FinalTraining(
         "documented", str(tmp_path / "photos"), RunFolder(tmp_path / "run"), verbose=False
     )
