@@ -74,37 +74,45 @@ def fitted_values(
     earlier: Iterable[Mapping[str, Any]],
     space: Sequence[Any],
     *,
-    admits: Callable[[Values], bool],
+    own: bool,
+    fit: Callable[[Values], Values | None],
     known: Iterable[Values],
     num: int,
 ) -> tuple[list[Values], list[str]]:
     """The first networks that this search may draw, and sentences on what had to be left out.
 
-    A value that the space does not have gives way to the default; a network beyond the limits, or one that is
-    known already, is passed over.
+    A value that the space does not have gives way to the default; a network that no width brings within the
+    limits, or one that is known already, is passed over.
 
     Args:
         earlier: Values, the best first.
         space: Hyperparameters, each after those that its conditions name.
-        admits: Whether a network is within the limits.
-        known: Networks that are drawn anyway.
+        own: Whether the space is the user's own; networks of the built-in one keep the width they had.
+        fit: From a network to one within the limits; `None` if there is none.
+        known: Networks that are trained anyway; those of the built-in space at any width.
         num: At most.
     """
+
+    def structure(values: Values) -> str:
+        return key_of({name: value for name, value in values.items() if own or name != "width"})
+
     found: dict[str, Values] = {}
     dropped: dict[str, set[str]] = {}
-    taken = {key_of(values) for values in known}
+    taken = {structure(values) for values in known}
     beyond = 0
     for values in earlier:
         if len(found) == num:
             break
-        fitted, left_out = _fitted(values, space)
-        key = key_of(fitted)
-        if key in taken or key in found:
+        as_given, left_out = _fitted(values, space, own=own)
+        if structure(as_given) in taken:
             continue
-        if not admits(fitted):
+        fitted = fit(as_given)
+        if fitted is None:
             beyond += 1
             continue
-        found[key] = fitted
+        if key_of(fitted) in found:
+            continue
+        found[key_of(fitted)] = fitted
         for name, value in left_out.items():
             dropped.setdefault(name, set()).add(str(value))
     return list(found.values()), [*_notes(len(found), dropped, beyond)]
@@ -119,13 +127,14 @@ def _notes(num: int, dropped: Mapping[str, set[str]], beyond: int) -> Iterable[s
         yield f"Networks of earlier runs that are beyond the limits are left out: {beyond}."
 
 
-def _fitted(values: Mapping[str, Any], space: Sequence[Any]) -> tuple[Values, Values]:
+def _fitted(values: Mapping[str, Any], space: Sequence[Any], *, own: bool) -> tuple[Values, Values]:
     """All values of the space, those given where it admits them; and those of the given it does not."""
     fitted: Values = {}
     for hp in space:
         if all(condition.is_active(fitted) for condition in hp.conditions):
             given = values.get(hp.name)
-            fitted[hp.name] = given if hp.name in values and _is_of(hp, given) else hp.default
+            of_space = _is_width(given) if hp.name == "width" and not own else _is_of(hp, given)
+            fitted[hp.name] = given if hp.name in values and of_space else hp.default
     names = {hp.name for hp in space}
     left_out = {
         name: value
@@ -135,9 +144,16 @@ def _fitted(values: Mapping[str, Any], space: Sequence[Any]) -> tuple[Values, Va
     return fitted, left_out
 
 
+def _is_width(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_of(hp: Any, value: Any) -> bool:
     """Whether it is a value of this hyperparameter, by its class in Keras Tuner."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     match type(hp).__name__:
         case "Boolean":
             return isinstance(value, bool)
@@ -146,8 +162,22 @@ def _is_of(hp: Any, value: Any) -> bool:
                 value == each and isinstance(value, bool) == isinstance(each, bool) for each in hp.values
             )
         case "Int":
-            return number and isinstance(value, int) and hp.min_value <= value <= hp.max_value
+            return _is_number(value) and isinstance(value, int) and _in_steps(hp, value)
         case "Float":
-            return number and bool(hp.min_value <= value <= hp.max_value)
+            return _is_number(value) and _in_steps(hp, value)
         case _:
             return bool(value == hp.default)
+
+
+def _in_steps(hp: Any, value: float) -> bool:
+    """Whether it is in the range of a number, a whole number of steps from its end; between logarithms."""
+    if not hp.min_value <= value <= hp.max_value:
+        return False
+    if hp.step is None:
+        return True
+    if hp.sampling == "linear":
+        steps = (value - hp.min_value) / hp.step
+    else:
+        from_end = value if hp.sampling == "log" else hp.max_value + hp.min_value - value
+        steps = math.log(from_end / hp.min_value, hp.step)
+    return abs(steps - round(steps)) < 1e-6

@@ -11,7 +11,7 @@ from typing import Any
 
 from archsearch.class_measures import validation_passes
 from archsearch.errors import UserError
-from archsearch.given_network import architecture_of, narrowed
+from archsearch.given_network import WIDTHS, architecture_of, narrowed
 from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
 from archsearch.settings import SearchSettings
 from archsearch.time_fit import Work
@@ -54,8 +54,6 @@ CONFIRM_SHARE = 0.25
 
 POPULATION = 1000
 """Random networks drawn to learn what a trial may cost."""
-
-WIDTHS = tuple(step / 64 for step in range(64, 0, -1))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ No TensorFlow: of a `.keras` file only the JSON inside is read, so that nothing 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,27 @@ from archsearch.errors import UserError
 from archsearch.saved_network import read_architecture
 from space.architecture import Architecture
 from space.recipe import Recipe
-from space.sampling import GROWTH, MAX_BLOCKS, MAX_FILTERS, MIN_BLOCKS, block_filters, sample
+from space.sampling import FILTERS, GROWTH, MAX_BLOCKS, MAX_FILTERS, MIN_BLOCKS, block_filters, sample
 
 OF_RECIPE = ("learning_rate", "weight_decay")
 """Values that say how a network is trained: those of another recipe are left out."""
+
+WIDTHS = tuple(step / 64 for step in range(64, 0, -1))
+"""To which networks are narrowed."""
+
+WIDENED = tuple(step / 64 for step in range(65, 257))
+"""Final trainings widen what was found in steps of a 32nd; a saved network is looked for up to here."""
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "num_blocks": (MIN_BLOCKS, MAX_BLOCKS),
+    "convs": (1, 100),
+    "growth": (0, 64),
+    "width": (1e-4, 16),
+}
+"""Of numbers that a person may give, by the last part of their names; wider than what is drawn."""
+
+RANGE = (0, 16_384)
+"""Of all others."""
 
 
 class Given:
@@ -30,6 +48,8 @@ class Given:
         self.values = values
         self.ranges: dict[str, tuple[float, float] | None] = {}
         """Of every name that was asked for; `None` where it is no number of a range."""
+        self.defaults: dict[str, Any] = {}
+        """Likewise."""
 
     def Choice(self, name: str, values: Sequence[Any], default: Any = None) -> Any:
         return self._value(name, values[0] if default is None else default)
@@ -53,6 +73,7 @@ class Given:
 
     def _value(self, name: str, default: Any) -> Any:
         self.ranges[name] = None
+        self.defaults[name] = default
         return self.values.get(name, default)
 
 
@@ -80,9 +101,8 @@ def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
     if path.suffix.lower() == ".keras":
         return _values_of(read_architecture(path), path, recipe), []
     values = read_values(path)
-    asked = Given(values)
-    with contextlib.suppress(TypeError, ValueError):
-        sample(asked, recipe)
+    asked = Given({})
+    sample(asked, recipe)
     notes = []
     for name in OF_RECIPE:
         if name in values and not _in_range(values[name], asked.ranges.get(name)):
@@ -96,11 +116,28 @@ def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
             f"{path} has values that the space has not: {', '.join(unknown)}; it has "
             f"{', '.join(asked.ranges)}."
         )
+    for name, value in values.items():
+        needed = _needed(name, value, asked.defaults[name])
+        if needed:
+            raise UserError(f"{path} is no network of the space: {name} must be {needed}, got {value!r}.")
     try:
         architecture_of(values, recipe)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is no network of the space: {error}") from error
     return values, notes
+
+
+def _needed(name: str, value: Any, default: Any) -> str:
+    """What stands there by default, if this is of another kind or no size that could be trained."""
+    if isinstance(default, str):
+        return ""  # the network itself says which words there are
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    low, high = limits = RANGES.get(name.rpartition("/")[2], RANGE)
+    whole = isinstance(default, int)
+    if _in_range(value, limits) and (isinstance(value, int) or not whole):
+        return ""
+    return f"a {'whole ' if whole else ''}number from {low:,} to {high:,}"
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -141,7 +178,6 @@ def _values_of(network: Architecture, path: Path, recipe: Recipe) -> dict[str, A
     values: dict[str, Any] = {
         "num_blocks": num_blocks,
         **{f"block_{number}/convs": convs for number, convs in enumerate(network.convs)},
-        **_growth(network.filters, path),
         "pool": network.pool,
         "head": network.head,
         "leaky_relu_slope": network.leaky_relu_slope,
@@ -149,19 +185,39 @@ def _values_of(network: Architecture, path: Path, recipe: Recipe) -> dict[str, A
     }
     if network.head != "linear":
         values |= {"hidden_units": network.hidden_units, "dropout": network.dropout}
+    values |= _growth(network, path)
     assert architecture_of(values, recipe) == network, values
     return values
 
 
-def _growth(filters: Sequence[int], path: Path) -> dict[str, Any]:
-    """The first block's filters, their growth and their cap, of which the space makes all the others."""
+def _growth(network: Architecture, path: Path) -> dict[str, Any]:
+    """The first block's filters, their growth and their cap, of which the space makes all the others.
+
+    Of a network that was narrowed or widened those before, the hidden units too, and the width.
+    """
+    filters = network.filters
     ratios = [after / before for before, after in pairwise(filters)]
     for growth in (*GROWTH, *ratios):
         for most in (*MAX_FILTERS, max(filters)):
-            made = [block_filters(block, filters[0], growth, most) for block in range(len(filters))]
-            if made == [*filters]:
+            if _blocks(len(filters), filters[0], growth, most) == filters:
                 return {"filters": filters[0], "growth": growth, "max_filters": most}
+    bases = [(_blocks(len(filters), *values), values) for values in product(FILTERS, GROWTH, MAX_FILTERS)]
+    for width in (*WIDTHS, *WIDENED):
+        hidden_units = round(network.hidden_units / width)
+        for made, (first, growth, most) in bases:
+            # Rounding moves it by 8 at most.
+            if abs(width * first - filters[0]) > 8:
+                continue
+            before = dataclasses.replace(network, filters=made, hidden_units=hidden_units)
+            if before.scaled(width) == network:
+                units = {"hidden_units": hidden_units} if hidden_units else {}
+                return {"filters": first, "growth": growth, "max_filters": most, "width": width, **units}
     raise UserError(
         f"{path} is no network of the space: there the filters grow from block to block by one factor, to a "
-        f"cap, in multiples of 8; here they are {', '.join(map(str, filters))}."
+        f"cap, in multiples of 8, and all of them may be widened or narrowed; here they are "
+        f"{', '.join(map(str, filters))}."
     )
+
+
+def _blocks(num: int, filters: int, growth: float, most: int) -> tuple[int, ...]:
+    return tuple(block_filters(block, filters, growth, most) for block in range(num))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.draws import Values
-from archsearch.fitting import WIDTHS
-from archsearch.given_network import narrowed
+from archsearch.given_network import WIDTHS, narrowed
 from archsearch.plan import Plan
 from space.architecture import Architecture
 

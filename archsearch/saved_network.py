@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,10 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             config = json.loads(file.read("config.json"))
     except FileNotFoundError:
         raise UserError(f"--baseline {path} does not exist.") from None
-    except (OSError, KeyError, ValueError, RecursionError, RuntimeError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, KeyError, ValueError, RecursionError, RuntimeError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise UserError(
             f"{path} is no .keras file ({error}): save the model with `model.save('NAME.keras')`."
         ) from error

@@ -27,7 +27,6 @@ from archsearch.fingerprint import changed_surroundings, check_log, check_same, 
 from archsearch.fitting import family_population
 from archsearch.given_network import read_network, read_values
 from archsearch.layout import Layout, layout, layout_here
-from archsearch.measuring import admits
 from archsearch.nodes import Cluster, connected
 from archsearch.plan import Plan, Speed
 from archsearch.problem import (
@@ -242,10 +241,13 @@ class Search:
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
             if stored is None:
-                notes += self._begin_with(earlier, tuner, problem, settings)
+                num_from_runs, more = self._begin_with(earlier, tuner, problem, settings)
+                notes += more
             else:
+                num_from_runs = stored.get("num_from_runs", 0)
                 tuner.oracle.draws.begin_with = stored.get("begin_with") or []
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
+            description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
             if stored is not None:
                 check_same(stored, description)
@@ -262,9 +264,21 @@ class Search:
     def _baseline(
         self, settings: SearchSettings, stored: Mapping[str, Any] | None
     ) -> tuple[dict[str, Any], list[str]]:
-        """As stored, wherever the file may be by now."""
-        if stored is not None:
-            return dict(stored.get("baseline") or {}), []
+        """As stored, wherever the file may be by now; a sentence if it is there and has changed."""
+        if stored is None:
+            return self._given_baseline(settings)
+        values = dict(stored.get("baseline") or {})
+        if settings.baseline == "documented" or not Path(settings.baseline).exists():
+            return values, []
+        try:
+            now, _ = self._given_baseline(settings)
+            changed = "" if now == values else "has other values now"
+        except UserError as error:
+            changed = f"has changed ({error})"
+        note = f"{settings.baseline} {changed}: this run goes on with the baseline that it began with."
+        return values, [note] if changed else []
+
+    def _given_baseline(self, settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
         if self.hypermodel is not None and settings.baseline != "documented":
             return read_values(Path(settings.baseline)), []
         return _read_baseline(settings)
@@ -275,33 +289,41 @@ class Search:
         tuner: HyperbandTuner,
         problem: Problem,
         settings: SearchSettings,
-    ) -> list[str]:
-        """Gives the first slots the best networks of earlier runs, else the starting points of the space.
+    ) -> tuple[int, list[str]]:
+        """Gives the first slots the best networks of earlier runs, then the starting points of the space.
 
         Returns:
-            Sentences on what they are, and on what was left out.
+            How many are of earlier runs; sentences on what they are, and on what was left out.
         """
         draws = tuner.oracle.draws
         first_rung = tuner.plan.brackets[0].rungs[0].size
+        fit = partial(problem.fit, plan=tuner.plan)
+        found: list[dict[str, Any]] = []
+        notes: list[str] = []
         if earlier:
-            draws.begin_with, notes = fitted_values(
+            found, notes = fitted_values(
                 earlier,
                 list(tuner.oracle.hyperparameters.space),
-                admits=lambda values: admits(problem.measure(values), tuner.plan),
+                own=problem.own,
+                fit=fit,
                 known=[draws.baseline_values or {}],
                 num=most(first_rung),
             )
-            return notes
-        if problem.own or settings.starting_points == "no":
-            return []
-        draws.begin_with = starting_points(
-            map(draws.complete, STARTING_POINTS),
-            fit=partial(problem.fit, plan=tuner.plan),
-            known=draws.baseline_values,
-            first_rung=first_rung,
-        )
-        names = "; ".join(problem.measure(values).text for values in draws.begin_with)
-        return [f"The first networks are starting points of the space, not drawn: {names}."] if names else []
+        more: list[dict[str, Any]] = []
+        if not problem.own and settings.starting_points == "yes":
+            more = starting_points(
+                map(draws.complete, STARTING_POINTS),
+                fit=fit,
+                known=draws.baseline_values,
+                begun_with=found,
+                first_rung=first_rung,
+            )
+        draws.begin_with = [*found, *more]
+        if more:
+            which = "next" if found else "first"
+            names = "; ".join(problem.measure(values).text for values in more)
+            notes.append(f"The {which} networks are starting points of the space, not drawn: {names}.")
+        return len(found), notes
 
     def _report(self) -> None:
         """The last report, whatever ended the search; it says whether that is finished."""

@@ -132,7 +132,7 @@ class SearchSettings:
     from_runs: tuple[str, ...] = ()
     """Earlier runs, with whose best networks the search begins."""
     starting_points: str = "yes"
-    """Whether the search begins with networks that are known to train well, where it has no earlier runs."""
+    """Whether the search begins with networks that are known to train well, after those of earlier runs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "from_runs", tuple(self.from_runs))  # of JSON a list
@@ -293,8 +293,9 @@ def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, An
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
     if max_time is not None:
         given["max_seconds"] = parse_time(max_time)
-    if isinstance(given.get("from_runs"), str):
-        given["from_runs"] = (given["from_runs"],)
+    if "from_runs" in given:
+        runs = given["from_runs"]
+        given["from_runs"] = tuple(map(str, [runs] if isinstance(runs, str | Path) else runs))
     if isinstance(given.get("baseline"), Path):
         given["baseline"] = str(given["baseline"])
     size = given.get("image_size")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from archsearch.draws import Values, key_of
@@ -16,22 +16,25 @@ def starting_points(
     *,
     fit: Callable[[Values], Values | None],
     known: Values | None,
+    begun_with: Sequence[Values] = (),
     first_rung: int,
 ) -> list[Values]:
-    """Those of the space that the limits admit, narrowed where they have to be.
+    """Those of the space that the limits admit, narrowed where they have to be, in slots that are still free.
 
     Args:
         networks: All values of each, the best first.
         fit: From a network to one within the limits; `None` if there is none.
         known: The baseline, which is not begun with a second time.
+        begun_with: Networks of earlier runs, which have the first slots; nor are these.
         first_rung: Slots of the first rung.
     """
     found: list[Values] = []
+    taken = {key_of(values) for values in (*begun_with, *([] if known is None else [known]))}
     for values in networks:
         fitted = fit(dict(values))
-        if fitted is not None and (known is None or key_of(fitted) != key_of(known)):
+        if fitted is not None and key_of(fitted) not in taken:
             found.append(fitted)
-    return found[: max(1, int(SHARE * first_rung))]
+    return found[: max(0, max(1, int(SHARE * first_rung)) - len(begun_with))]
 
 
 def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
@@ -41,7 +44,8 @@ def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
         values: Of a trial.
         stored: settings.json of its run.
     """
-    if key_of(values) not in map(key_of, stored.get("begin_with") or ()):
+    begun_with = [key_of(each) for each in stored.get("begin_with") or ()]
+    if key_of(values) not in begun_with:
         return ""
-    settings = stored.get("settings") or {}
-    return "from an earlier run" if settings.get("from_runs") else "starting point"
+    earlier = begun_with.index(key_of(values)) < stored.get("num_from_runs", 0)
+    return "from an earlier run" if earlier else "starting point"

@@ -9,6 +9,7 @@ import pytest
 
 from archsearch.earlier import fitted_values, most, read_earlier
 from archsearch.errors import UserError
+from archsearch.measuring import narrowed_to
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings
 from archsearch.trials import Role, Status, TrialRecord
@@ -139,7 +140,7 @@ DEFAULTS = {"filters": 32, "rate": 0.5, "fast": False, "width": 1.0, "kind": "wi
 
 
 def fit(space: list[Any], *earlier: dict[str, Any], **options: Any) -> tuple[Any, list[str]]:
-    usual: dict[str, Any] = {"admits": lambda values: True, "known": [], "num": 9}
+    usual: dict[str, Any] = {"own": False, "fit": dict, "known": [], "num": 9}
     return fitted_values(earlier, space, **(usual | options))
 
 
@@ -160,7 +161,8 @@ class TestFitted:
             {"rate": "fast"},
             {"rate": True},
             {"fast": 1},
-            {"width": 0.5},
+            {"width": 0.0},
+            {"width": "0.5"},
             {"kind": "narrow"},
             {"depth": 9},
             {"unknown": 3},
@@ -182,12 +184,69 @@ class TestFitted:
         assert fit(space, {"kind": "wide", "depth": 4})[0] == [DEFAULTS]
         assert fit(space, {"kind": "deep", "depth": 9})[0] == [DEFAULTS | {"kind": "deep", "depth": 3}]
 
-    def test_networks_beyond_the_limits_are_left_out_and_counted(self, space: list[Any]) -> None:
+    @pytest.mark.parametrize("width", [0.28125, 1, 1.5])
+    def test_a_network_keeps_the_width_it_had(self, space: list[Any], width: float) -> None:
+        values, notes = fit(space, {"width": width})
+        assert values == [DEFAULTS | {"width": width}]
+        assert notes == ["The search begins with 1 network of earlier runs."]
+
+    def test_in_a_space_of_ones_own_a_width_is_like_any_other_value(self, space: list[Any]) -> None:
+        values, notes = fit(space, {"width": 0.5}, own=True)
+        assert values == [DEFAULTS]
+        assert notes[-1] == "Of these, width 0.5 is not in this space: the default is taken."
+
+    def test_networks_that_are_too_wide_are_narrowed(self, space: list[Any]) -> None:
+        """A network of 64 filters is as large as the limit at half its width, one of 16 at its own."""
         values, notes = fit(
-            space, {"filters": 64}, {"filters": 16}, admits=lambda values: values["filters"] < 64
+            space,
+            {"filters": 64},
+            {"filters": 64, "width": 0.5},
+            {"filters": 64, "width": 0.25},
+            {"filters": 16},
+            fit=lambda values: narrowed_to(values, lambda each: each["filters"] * each["width"] <= 32),
         )
+        assert [(each["filters"], each["width"]) for each in values] == [(64, 0.5), (64, 0.25), (16, 1.0)]
+        assert notes == ["The search begins with 3 networks of earlier runs."]
+
+    def test_networks_that_no_width_brings_within_the_limits_are_left_out_and_counted(
+        self, space: list[Any]
+    ) -> None:
+        def within(values: dict[str, Any]) -> dict[str, Any] | None:
+            return values if values["filters"] < 64 else None
+
+        values, notes = fit(space, {"filters": 64}, {"filters": 16}, fit=within)
         assert [each["filters"] for each in values] == [16]
         assert notes[-1] == "Networks of earlier runs that are beyond the limits are left out: 1."
+
+    def test_the_baseline_is_known_at_any_width(self, space: list[Any]) -> None:
+        """That of the earlier run was narrowed to other limits."""
+        earlier = ({"width": 0.28125}, {"filters": 16, "width": 0.28125})
+        values, _ = fit(space, *earlier, known=[DEFAULTS | {"width": 0.5}])
+        assert values == [DEFAULTS | {"filters": 16, "width": 0.28125}]
+
+    @pytest.mark.parametrize(
+        ("kind", "options", "of_space", "others"),
+        [
+            ("Int", {"min_value": 6, "max_value": 13, "step": 3}, [6, 9, 12], [7, 13, 15]),
+            ("Int", {"min_value": 6, "max_value": 8}, [6, 7, 8], [6.5, 9]),
+            ("Int", {"min_value": 2, "max_value": 40, "step": 2, "sampling": "log"}, [2, 4, 32], [6, 40]),
+            ("Float", {"min_value": 0.1, "max_value": 0.9, "step": 0.1}, [0.1, 0.1 + 0.2, 0.9], [0.25, 1.0]),
+            ("Float", {"min_value": 1e-4, "max_value": 1, "step": 10, "sampling": "log"}, [1e-3, 1], [0.5]),
+            # 9 + 1 - 1 x 3^n
+            ("Int", {"min_value": 1, "max_value": 9, "step": 3, "sampling": "reverse_log"}, [9, 7, 1], [3]),
+        ],
+    )
+    def test_a_number_between_the_steps_is_none_of_the_space(
+        self, kind: str, options: dict[str, Any], of_space: list[Any], others: list[Any]
+    ) -> None:
+        import keras_tuner
+
+        hp = keras_tuner.HyperParameters()
+        getattr(hp, kind)("n", default=of_space[0], **options)
+        found, _ = fit(list(hp.space), *({"n": value} for value in of_space))
+        assert [each["n"] for each in found] == of_space
+        for value in others:
+            assert fit(list(hp.space), {"n": value})[0] == [{"n": of_space[0]}]
 
     def test_no_more_than_asked_none_twice_and_none_that_is_known(self, space: list[Any]) -> None:
         earlier = (

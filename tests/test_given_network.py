@@ -15,7 +15,7 @@ from archsearch.settings import SearchSettings
 from space.architecture import DOCUMENTED, Architecture
 from space.recipe import DOCUMENTED as DOCUMENTED_RECIPE
 from space.recipe import MODERN
-from space.sampling import sample
+from space.sampling import random_architectures, sample
 
 SMALL = {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "filters": 16, "hidden_units": 128}
 
@@ -79,8 +79,26 @@ def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
         ({"hyperparameters": {"filters": [1]}}, "holds no values of a network"),
         ({"hyperparameters": 3}, "holds no values of a network"),
         ({"filter": 16}, "has values that the space has not: filter; it has num_blocks, .*filters"),
-        ({"num_blocks": 6}, "is no network of the space"),
-        ({"num_blocks": "three"}, "is no network of the space"),
+        (
+            {"num_blocks": 6},
+            "is no network of the space: num_blocks must be a whole number from 2 to 5, got 6",
+        ),
+        (
+            {"num_blocks": "three", "filters": 16},
+            "num_blocks must be a whole number from 2 to 5, got 'three'",
+        ),
+        ({"num_blocks": True}, "num_blocks must be a whole number from 2 to 5, got True"),
+        ({"filters": 16.5}, "filters must be a whole number from 0 to 16,384, got 16.5"),
+        ({"filters": 10**400}, "filters must be a whole number from 0 to 16,384, got 1000"),
+        ({"filters": 0}, "Every size must be at least 1"),
+        ({"block_0/convs": 10**9}, "block_0/convs must be a whole number from 1 to 100, got 1000000000"),
+        ({"growth": 1e308}, r"growth must be a number from 0 to 64, got 1e\+308"),
+        ('{"growth": Infinity}', "growth must be a number from 0 to 64, got inf"),
+        ('{"leaky_relu_slope": NaN}', "leaky_relu_slope must be a number from 0 to 16,384, got nan"),
+        ({"width": 1e300}, r"width must be a number from 0.0001 to 16, got 1e\+300"),
+        ({"width": 0}, "width must be a number from 0.0001 to 16, got 0"),
+        ({"fast_start": "no"}, "fast_start must be true or false, got 'no'"),
+        ({"pool": 3}, "`pool` must be one of last, first, got 3"),
         ({"head": "mean"}, "is no network of the space: `head` must be one of"),
         ({"dropout": 1.5}, r"is no network of the space: `dropout` must be in \[0, 1\)"),
     ],
@@ -111,6 +129,41 @@ def test_it_declares_the_names_of_keras_tuner() -> None:
     assert {"num_blocks", "block_4/convs", "head", "dropout", "fast_start"} <= {*asked.ranges}
 
 
+# Networks of saved models
+
+
+@pytest.mark.parametrize(
+    "width", [1.0, 53 / 64, 0.5, 18 / 64, 7 / 64, 1 / 64, 33 / 32, 49 / 32, 18 / 64 + 27 / 32, 4.0]
+)
+def test_networks_of_the_space_are_read_back_at_any_width(width: float, monkeypatch: Any) -> None:
+    """Narrowed by a search to 64ths, widened by a final training in 32nds of what was found."""
+    for network in random_architectures(60, seed=3, base=MODERN):
+        scaled = network.scaled(width)
+        monkeypatch.setattr("archsearch.given_network.read_architecture", lambda path, scaled=scaled: scaled)
+        values, notes = read_network("mine.keras", MODERN)
+        assert architecture_of(values, MODERN) == scaled
+        assert notes == []
+
+
+def test_filters_by_hand_of_a_widened_network(monkeypatch: Any) -> None:
+    """24 filters that grow by 1.5 are 24 32 56 80, twice that 48 64 112 160; from 48 they would be 48 72."""
+    network = Architecture((1, 1, 1, 1), (48, 64, 112, 160), 256)
+    monkeypatch.setattr("archsearch.given_network.read_architecture", lambda path: network)
+    values, _ = read_network("mine.keras", MODERN)
+    assert values["width"] != 1.0
+    assert architecture_of(values, MODERN) == network
+    assert (
+        architecture_of({"filters": 24, "growth": 1.5, "width": 2.0}, MODERN).filters[:4] == network.filters
+    )
+
+
+def test_filters_that_no_width_explains_are_refused(monkeypatch: Any) -> None:
+    network = Architecture((1, 1, 1), (64, 256, 128), 256)
+    monkeypatch.setattr("archsearch.given_network.read_architecture", lambda path: network)
+    with pytest.raises(UserError, match="all of them may be widened or narrowed; here they are 64, 256, 128"):
+        read_network("mine.keras", MODERN)
+
+
 # What it costs as the baseline
 
 
@@ -124,6 +177,13 @@ def test_the_population_has_the_given_network_as_its_baseline() -> None:
 
 
 def test_a_given_network_beyond_the_limits_is_called_that() -> None:
-    settings = SearchSettings(max_macs=60_000, max_params=None)
-    with pytest.raises(UserError, match=r"No network meets|the network given at its narrowest"):
+    """At its narrowest all layers have 8 filters or units: 40 convolutions of 32x32 pixels, two of 16x16,
+    and 8 units on the 8x8x8 that are left. A convolution has 9 x 8 + 4 weights a filter, the first of all
+    9 x 3 + 4; the hidden layer 512 + 4 a unit, the output 8 + 1.
+    """
+    settings = SearchSettings(max_macs=1_000_000, max_params=None)
+    macs = 1024 * 9 * (3 + 39 * 8) * 8 + 2 * 256 * 9 * 8 * 8 + 512 * 8
+    params = (31 + 41 * 76) * 8 + 516 * 8 + 9 * 10
+    said = f"the network given at its narrowest has {macs:,} macs and {params:,} weights"
+    with pytest.raises(UserError, match=said):
         family_population((32, 32, 3), 10, settings=settings, baseline={"num_blocks": 2, "block_0/convs": 40})

@@ -208,6 +208,24 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
         read_architecture(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "byte", "error"),
+    [
+        (41, 0xFF, "Error -3"),  # the first one behind the header and the name: no kind of block
+        (29, 0xFF, ""),  # the length of what follows the name: beyond the end of the file
+    ],
+)
+def test_a_damaged_file_is_refused_like_any_other(tmp_path: Path, place: int, byte: int, error: str) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", json.dumps([*range(1000)]))
+    data = bytearray(path.read_bytes())
+    data[place] = byte
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=rf"is no \.keras file \(.*{error}.*\): save the model with"):
+        read_architecture(path)
+
+
 def test_code_in_a_file_does_not_run(tmp_path: Path) -> None:
     """A Lambda is a layer like any other that the space has not; nothing in it is looked at."""
     lambda_layer = layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEAAAA="}})

@@ -20,6 +20,7 @@ from archsearch.reporting.summary import summary
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.searching import Search, planned
+from archsearch.starting import origin
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
@@ -700,6 +701,32 @@ def test_trial_0_is_the_network_given_and_goes_on_without_its_file(tmp_path: Pat
         search(tmp_path / "run", Stub(), baseline="documented")
 
 
+def test_a_baseline_that_was_changed_is_said_and_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    write_json(file, {"x": 0.25, "kind": "dense"})
+    path = tmp_path / "run"
+    search(path, **SMALL, baseline=str(file))
+
+    def notes(iterations: int) -> list[str]:
+        heard = Listener()
+        run = search(path, iterations=iterations, baseline=str(file), callbacks=(heard,))
+        assert run.baseline is not None
+        assert run.baseline.hyperparameters == {"x": 0.25, "kind": "dense"}
+        return [note for note in heard.notes if "mine.json" in note]
+
+    write_json(file, {"hyperparameters": {"kind": "dense", "x": 0.25}})
+    assert notes(2) == []
+    goes_on = "this run goes on with the baseline that it began with."
+    write_json(file, {"x": 0.5, "kind": "dense"})
+    assert notes(3) == [f"{file} has other values now: {goes_on}"]
+    file.write_text("{", encoding="utf-8")
+    [note] = notes(4)
+    assert note.startswith(f"{file} has changed (--baseline {file} cannot be read: ")
+    assert note.endswith(goes_on)
+    file.unlink()
+    assert notes(5) == []
+
+
 def test_a_baseline_of_the_built_in_space_is_narrowed_like_the_documented_one(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     write_json(file, {"num_blocks": 2, "block_0/convs": 1, "block_1/convs": 1, "hidden_units": 128})
@@ -741,6 +768,69 @@ def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_
     others = {each.trial_id: each for each in plain.trials}
     assert others["b1-r0-s0"].hyperparameters != best.hyperparameters
     assert others["b1-r0-s2"].hyperparameters == trials["b1-r0-s2"].hyperparameters
+
+
+class BaselineWins(Stub):
+    def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+        result = super().__call__(task, on_epoch)
+        if task.trial_id != "baseline":
+            return result
+        last = {**result.curve[-1], "val_accuracy": 1.0}
+        return dataclasses.replace(result, curve=(*result.curve[:-1], last))
+
+
+def test_networks_of_an_earlier_search_are_as_wide_as_they_were(tmp_path: Path) -> None:
+    """All under one limit; the baseline, which is the best there, is that of the new search anyway."""
+    given: dict[str, Any] = {**SMALL, "hypermodel": None, "max_macs": 500_000}
+    earlier = search(tmp_path / "earlier", BaselineWins(), **given)
+    searched = [each for each in earlier.trials if each.role is Role.SEARCH and each.epochs == 3]
+    best = max(searched, key=lambda each: each.score or 0.0)
+    assert best.hyperparameters["width"] < 1
+    heard = Listener()
+    run = search(tmp_path / "run", **given, seed=5, from_runs=("earlier",), callbacks=(heard,))
+    trials = {each.trial_id: each for each in run.trials}
+    assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
+    assert trials["b1-r0-s0"].macs == best.macs
+    assert heard.notes[1:] == ["The search begins with 2 networks of earlier runs."]  # behind that on flips
+    stored = settings(tmp_path / "run")
+    assert stored["num_from_runs"] == len(stored["begin_with"]) == 2
+
+
+def test_networks_of_an_earlier_search_are_narrowed_to_a_lower_limit(tmp_path: Path) -> None:
+    given: dict[str, Any] = {**SMALL, "hypermodel": None}
+    search(tmp_path / "earlier", max_macs=2_000_000, **given)
+    run = search(tmp_path / "run", **given, max_macs=500_000, from_runs=("earlier",))
+    first = settings(tmp_path / "run")["begin_with"]
+    assert len(first) == 2
+    assert all(each.macs is not None and each.macs <= 500_000 for each in run.trials)
+
+
+def test_starting_points_take_the_slots_that_an_earlier_search_leaves(tmp_path: Path) -> None:
+    """They may take four of nine slots; one network of the earlier search leaves three for two of them."""
+    given: dict[str, Any] = {"confirm": 0, "hypermodel": None, "max_macs": 500_000}
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "earlier", Stub(interrupted_at=2), **given, max_epochs=3, starting_points="no")
+    _, one = log(tmp_path / "earlier")
+    heard = Listener()
+    options = {**given, "max_epochs": 9, "from_runs": ("earlier",)}
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=1), **options, callbacks=(heard,))
+    stored = settings(tmp_path / "run")
+    first, *others = stored["begin_with"]
+    assert first == one.hyperparameters
+    assert [each["growth"] for each in others] == [4.0, 2.0]
+    assert stored["num_from_runs"] == 1
+    _, earlier, started = heard.notes  # the first one on flips
+    assert earlier == "The search begins with 1 network of earlier runs."
+    assert started.startswith("The next networks are starting points of the space, not drawn: ")
+    run = search(tmp_path / "run", hypermodel=None)
+    assert settings(tmp_path / "run")["num_from_runs"] == 1, "when it goes on, too"
+    assert [origin(each, run.stored) for each in (first, *others)] == [
+        "from an earlier run",
+        *["starting point"] * 2,
+    ]
+    plain = search(tmp_path / "plain", **options, starting_points="no")
+    assert plain.stored["begin_with"] == [first]
 
 
 def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path: Path) -> None:

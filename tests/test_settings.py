@@ -285,6 +285,15 @@ def test_only_what_is_given_counts() -> None:
     assert given_settings(data=None, max_time="2m", settings={"seed": 3}) == {"max_seconds": 120, "seed": 3}
 
 
+@pytest.mark.parametrize("runs", ["old", ["old"], ("old",), Path("old"), [Path("old")]])
+def test_earlier_runs_are_named_in_any_way(runs: Any) -> None:
+    """And to continue with the same is no change."""
+    given = given_settings(data=None, max_time=None, settings={"from_runs": runs})
+    assert given == {"from_runs": ("old",)}
+    stored = json.loads(json.dumps(resolve(given).to_dict()))
+    assert continued(stored, given, PLANNED) == resolve(given)
+
+
 def test_refuses_a_setting_that_is_none() -> None:
     with pytest.raises(UserError, match=r"There is no setting epochs, max_epoch; there are .*max_epochs"):
         given_settings(data=None, max_time=None, settings={"max_epoch": 9, "epochs": 9, "seed": 0})

@@ -107,10 +107,19 @@ def test_they_take_at_most_half_of_the_first_rung_and_at_least_one_slot(first_ru
     assert len(starting_points(networks, fit=dict, known=None, first_rung=first_rung)) == num
 
 
+@pytest.mark.parametrize(("num_begun_with", "num"), [(0, 4), (1, 3), (3, 1), (4, 0), (5, 0)])
+def test_they_take_the_slots_that_networks_of_earlier_runs_leave(num_begun_with: int, num: int) -> None:
+    networks = [{"a": number} for number in range(9)]
+    begun_with = networks[:num_begun_with]
+    found = starting_points(networks, fit=dict, known=None, begun_with=begun_with, first_rung=9)
+    assert found == networks[num_begun_with : num_begun_with + num]
+
+
 def test_where_a_network_comes_from_is_told_by_its_values() -> None:
-    stored = {"begin_with": [{"a": 1, "b": 2}], "settings": {}}
-    assert origin({"b": 2, "a": 1}, stored) == "starting point"
+    stored = {"begin_with": [{"a": 1, "b": 2}, {"a": 4}], "num_from_runs": 1}
+    assert origin({"b": 2, "a": 1}, stored) == "from an earlier run"
+    assert origin({"a": 4}, stored) == "starting point"
     assert origin({"b": 3, "a": 1}, stored) == ""
-    assert origin({"b": 2, "a": 1}, {**stored, "settings": {"from_runs": ["x"]}}) == "from an earlier run"
-    assert origin({"a": 1}, {"begin_with": None, "settings": {}}) == ""
-    assert origin({"a": 1}, {"settings": {}}) == ""
+    assert origin({"b": 2, "a": 1}, {**stored, "num_from_runs": 0}) == "starting point"
+    assert origin({"a": 1}, {"begin_with": None, "num_from_runs": 0}) == ""
+    assert origin({"a": 1}, {}) == ""
