@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from archsearch.evaluation import Evaluation
     from archsearch.final_task import FinalTask
-    from archsearch.training import TrialTask
+    from archsearch.task import TrialTask
 
 Epoch = dict[str, float]
 
@@ -158,8 +158,6 @@ def _options(trained: Trained) -> dict[str, Any]:
 
 def num_images_passed(task: TrialTask, history: Sequence[Epoch]) -> int:
     """Training images that the gradient steps of these epochs took, every time counted."""
-    from archsearch.training import recipe_of
-
     num_train = len(task.dataset.train)
     batch_size = min(recipe_of(task.hypermodel, flip=task.dataset.flip).batch_size, num_train)
     full = steps_per_epoch(num_train, batch_size)

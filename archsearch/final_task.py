@@ -25,7 +25,7 @@ from archsearch.time_fit import (
 )
 
 if TYPE_CHECKING:
-    from archsearch.training import TrialTask
+    from archsearch.task import TrialTask
 
 WIDTH_STEP = 1 / 32
 """In which a found network is widened; times 32 filters it is one."""
@@ -144,7 +144,7 @@ def kept_on_time(final: FinalTask, *, start: float) -> FinalTask:
 
 
 def _work(final: FinalTask) -> Work:
-    from archsearch.training import recipe_of
+    from archsearch.task import recipe_of
 
     data = final.task.dataset
     work = Work.final(

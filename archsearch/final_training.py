@@ -257,7 +257,7 @@ class FinalTraining:
         splits: Splits,
         options: Options,
     ) -> FinalTask:
-        from archsearch.training import TrainingData, TrialTask
+        from archsearch.task import TrainingData, TrialTask
 
         final_macs = run.plan.final_macs if run is not None and record is not None else None
         values = record.hyperparameters if record is not None else {}

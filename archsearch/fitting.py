@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from archsearch.class_measures import validation_passes
 from archsearch.errors import UserError
-from archsearch.given_network import WIDTHS, architecture_of, narrowed
+from archsearch.given_network import WIDTHS, architecture_of, narrowed, widest
 from archsearch.plan import FINAL_EPOCHS, Cost, Plan, Speed
 from archsearch.settings import SearchSettings
 from archsearch.time_fit import Work
@@ -91,7 +90,10 @@ class Population:
 
     @property
     def tightest(self) -> int:
-        """A limit on macs that one network in a hundred meets: under it, draws hardly find any."""
+        """A limit on macs that one network in a hundred meets at its full width.
+
+        The tightest that a plan sets by itself: under it, nearly all would have a handful of filters.
+        """
         return self.macs[len(self.macs) // 100]
 
     def limits(self, largest: int | None) -> Iterator[int | None]:
@@ -131,10 +133,8 @@ def family_population(
 
     def narrowed_macs(architecture: Architecture) -> int | None:
         """Of the widest version within the limits."""
-        first = bisect.bisect_left(
-            WIDTHS, True, key=lambda width: within(architecture.scaled(width), settings.max_macs)
-        )
-        return architecture.scaled(WIDTHS[first]).macs(image_shape) if first < len(WIDTHS) else None
+        width = widest(lambda width: within(architecture.scaled(width), settings.max_macs))
+        return None if width is None else architecture.scaled(width).macs(image_shape)
 
     base = RECIPES[settings.recipe]
     drawn = random_architectures(POPULATION, seed=0, base=base)

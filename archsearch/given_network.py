@@ -5,10 +5,11 @@ No TensorFlow: of a `.keras` file only the JSON inside is read, so that nothing 
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 from archsearch.assignment import structure_values
 from archsearch.errors import UserError
 from archsearch.saved_network import read_architecture
+from archsearch.settings import SearchSettings
 from space.architecture import Architecture
-from space.recipe import Recipe
+from space.recipe import RECIPES, Recipe
 from space.sampling import FILTERS, GROWTH, MAX_BLOCKS, MAX_FILTERS, MIN_BLOCKS, block_filters, sample
 
 OF_RECIPE = ("learning_rate", "weight_decay")
@@ -82,9 +84,44 @@ def architecture_of(values: Mapping[str, Any], recipe: Recipe) -> Architecture:
     return sample(Given(values), recipe)[0]
 
 
+def widest(admits: Callable[[float], bool]) -> float | None:
+    """The largest of `WIDTHS` that is admitted, as then all smaller ones are; `None` if none is."""
+    first = bisect.bisect_left(WIDTHS, True, key=admits)
+    return WIDTHS[first] if first < len(WIDTHS) else None
+
+
 def narrowed(values: Mapping[str, Any], width: float) -> dict[str, Any]:
     """The same network with its widths times `width`, over a width of its own."""
     return {**values, "width": width * values.get("width", 1.0)}
+
+
+def read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
+    """Values of trial 0 over the defaults of the space, and sentences on what was left out of them.
+
+    Raises:
+        UserError: The file cannot be read, or holds no network of the space.
+    """
+    if settings.baseline == "documented":
+        return {}, []
+    if settings.space is None:
+        return read_network(settings.baseline, RECIPES[settings.recipe])
+    if settings.baseline.lower().endswith(".keras"):
+        raise UserError(
+            "--baseline takes a .keras file with the built-in space only: what its layers are as values of "
+            "--space nobody but its author knows. Give the values as JSON."
+        )
+    return read_values(Path(settings.baseline)), []
+
+
+def check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
+    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
+    names = [hp.name for hp in space]
+    unknown = [name for name in baseline if name not in names]
+    if unknown:
+        raise UserError(
+            f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
+            f"{', '.join(names)}."
+        )
 
 
 def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from archsearch.draws import Values
-from archsearch.given_network import WIDTHS, narrowed
+from archsearch.given_network import narrowed, widest
 from archsearch.plan import Plan
 from space.architecture import Architecture
 
@@ -79,5 +78,5 @@ def narrowed_to(values: Mapping[str, Any], admits: Callable[[Mapping[str, Any]],
     """
     if admits(values):
         return dict(values)
-    first = bisect.bisect_left(WIDTHS, True, key=lambda width: admits(narrowed(values, width)))
-    return narrowed(values, WIDTHS[first]) if first < len(WIDTHS) else None
+    width = widest(lambda width: admits(narrowed(values, width)))
+    return None if width is None else narrowed(values, width)

@@ -311,7 +311,7 @@ def describe(plan: Plan) -> Iterator[str]:
 
 
 def _describe_final(final_macs: int, max_macs: int | None) -> str:
-    # The limit is above what its time admits only where hardly any network would be left below.
+    # The limit is above what its time admits only where nearly all networks would be narrowed to little.
     if max_macs is not None and max_macs > final_macs:
         return (
             f"its time is too short for {FINAL_EPOCHS} epochs of the networks that are searched, so it will "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
+from archsearch.continuing import chosen, continued_plan, stored_settings, stored_speed
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.earlier import fitted_values, most, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.fitting import family_population
-from archsearch.given_network import read_network, read_values
+from archsearch.given_network import check_names, read_baseline, read_values
 from archsearch.layout import Layout, layout, layout_here
 from archsearch.nodes import Cluster, connected
 from archsearch.plan import Plan, Speed
@@ -36,14 +37,12 @@ from archsearch.problem import (
     hypermodel_name,
     problem_of,
 )
-from archsearch.run import Run, read_stored
-from archsearch.run_folder import RunFolder, read_json, write_json
+from archsearch.run import Run
+from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import WHERE, SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
 from archsearch.starting import starting_points
 from archsearch.trials import TrialRecord, read_records
-from archsearch.typed import from_plain
-from space.recipe import RECIPES
 from space.starting_points import STARTING_POINTS
 
 if TYPE_CHECKING:
@@ -57,16 +56,16 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
 
     The speed is the stored one of this run where there is one, else an estimate.
     """
-    stored = _stored(folder, overwrite)
+    stored = stored_settings(folder, overwrite)
     if stored is not None:
-        return _continued_plan(stored, continued(stored["settings"], given, _chosen(stored)), given)
+        return continued_plan(stored, continued(stored["settings"], given, chosen(stored)), given)
     settings = resolve(given)
     if settings.space is not None:
         raise UserError(
             "--plan cannot tell what networks of --space cost: the search measures that when it starts, and "
             "prints its plan before it trains."
         )
-    baseline, _ = _read_baseline(settings)
+    baseline, _ = read_baseline(settings)
     known = facts(data if data is not None else settings.dataset, settings.size)
     num_train, num_validation = known.split_sizes()
     with connected(settings.ray) as cluster:
@@ -83,7 +82,7 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
         ),
         num_train=num_train,
         num_validation=num_validation,
-        speed=_stored_speed(folder) or estimate_speed(),
+        speed=stored_speed(folder) or estimate_speed(),
     )
 
 
@@ -93,93 +92,6 @@ def _measured_speed(problem: Problem, network: tuple[dict[str, Any], int]) -> Sp
 
     values, macs = network
     return measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
-
-
-def _read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
-    """Values of trial 0 over the defaults of the space, and sentences on what was left out of them."""
-    if settings.baseline == "documented":
-        return {}, []
-    if settings.space is None:
-        return read_network(settings.baseline, RECIPES[settings.recipe])
-    if settings.baseline.lower().endswith(".keras"):
-        raise UserError(
-            "--baseline takes a .keras file with the built-in space only: what its layers are as values of "
-            "--space nobody but its author knows. Give the values as JSON."
-        )
-    return read_values(Path(settings.baseline)), []
-
-
-def _stored_speed(folder: RunFolder) -> Speed | None:
-    """As measured by an earlier search of this name.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    if not folder.speed.exists():
-        return None
-    remedy = "Remove it: the speed is measured again."
-    stored = read_json(folder.speed, remedy=remedy)
-    try:
-        return from_plain(Speed, stored)
-    except TypeError as error:
-        raise UserError(f"{folder.speed} is not one of our files ({error}). {remedy}") from error
-
-
-def _stored(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
-    """What an earlier session wrote in settings.json; `None` if the search begins anew."""
-    if overwrite:
-        return None
-    if not folder.exists() and folder.trials.exists() and not folder.overwritten.exists():
-        raise UserError(
-            f"There is no {folder.settings} for the trials in {folder.trials}. Restore it, choose another "
-            "--run, or start over with --overwrite."
-        )
-    return read_stored(folder) if folder.exists() else None
-
-
-def _continued_plan(
-    stored: Mapping[str, Any],
-    settings: SearchSettings,
-    given: Mapping[str, Any],
-    laid_out: Layout | None = None,
-) -> Plan:
-    """The stored plan with what is given now.
-
-    Args:
-        laid_out: The workers there are now; those of the stored plan by default.
-    """
-    plan = Plan.from_dict(stored["plan"])
-    if laid_out is not None:
-        at_a_time, per_device = laid_out.trials_at_a_time, laid_out.trials_per_device
-        plan = dataclasses.replace(plan, workers=at_a_time, trials_per_device=per_device)
-    if settings.iterations is not None:
-        plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
-    if "confirm" in given:
-        plan = dataclasses.replace(plan, confirm=max(plan.confirm, given["confirm"]))
-    if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
-        if settings.max_seconds is not None:
-            planned_seconds = settings.max_seconds * (1 - fitting.RESERVE)
-            plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
-        plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
-    return plan
-
-
-def _chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """What was chosen where the settings left it the choice, by the settings' names."""
-    names = ("max_epochs", "images_per_epoch", "max_macs", "iterations", "confirm")
-    precision = {"precision": stored["precision"]} if "precision" in stored else {}
-    return {**{name: stored["plan"][name] for name in names}, **precision}
-
-
-def _check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
-    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
-    names = [hp.name for hp in space]
-    unknown = [name for name in baseline if name not in names]
-    if unknown:
-        raise UserError(
-            f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
-            f"{', '.join(names)}."
-        )
 
 
 @dataclass(frozen=True)
@@ -208,7 +120,7 @@ class Search:
         """Runs or continues the search to its end."""
         start = time.time()
         with self.folder.locked(), ExitStack() as ends:
-            stored = _stored(self.folder, self.overwrite)
+            stored = stored_settings(self.folder, self.overwrite)
             if stored is not None and self._is_finished(stored):
                 if not self.folder.is_reported():  # it was killed between its end and its last report
                     self._report()
@@ -216,7 +128,7 @@ class Search:
             settings = (
                 resolve(self.given)
                 if stored is None
-                else continued(stored["settings"], self.given, _chosen(stored))
+                else continued(stored["settings"], self.given, chosen(stored))
             )
             if self.hypermodel is not None and settings.space is not None:
                 raise UserError("`hypermodel` and `space` exclude each other: both say what is searched.")
@@ -228,15 +140,15 @@ class Search:
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
             # "auto" may be another one on the machine that goes on: then scores would not be comparable.
-            chosen = (stored or {}).get("precision", settings.precision)
-            precision = runtime.set_precision(chosen)
+            precision = (stored or {}).get("precision", settings.precision)
+            precision = runtime.set_precision(precision)
             laid_out = self._layout(settings, cluster)
             problem = problem_of(settings, splits, self.hypermodel, baseline)
             notes += [*splits.notes, *(() if cluster is None else cluster.notes)]
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
             else:
-                plan = _continued_plan(stored, settings, self.given, laid_out)
+                plan = continued_plan(stored, settings, self.given, laid_out)
                 records = self._records(plan)
             spent = spent_seconds(self.folder, records) if stored else 0.0
             tuner = self._tuner(problem, settings, plan, start - spent)
@@ -281,7 +193,7 @@ class Search:
     def _given_baseline(self, settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
         if self.hypermodel is not None and settings.baseline != "documented":
             return read_values(Path(settings.baseline)), []
-        return _read_baseline(settings)
+        return read_baseline(settings)
 
     def _begin_with(
         self,
@@ -334,8 +246,8 @@ class Search:
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""
         given = {name: value for name, value in self.given.items() if name not in WHERE}
-        settings = continued(stored["settings"], given, _chosen(stored))
-        plan = _continued_plan(stored, settings, given)
+        settings = continued(stored["settings"], given, chosen(stored))
+        plan = continued_plan(stored, settings, given)
         unchanged = settings == SearchSettings(**stored["settings"]) and plan == Plan.from_dict(
             stored["plan"]
         )
@@ -471,7 +383,7 @@ class Search:
                 begin=begin,
                 run=self.run_trial or run_trial,
             )
-        _check_names(problem.baseline, tuner.oracle.hyperparameters.space, settings)
+        check_names(problem.baseline, tuner.oracle.hyperparameters.space, settings)
         return tuner
 
     def _describe(

@@ -20,11 +20,9 @@ from archsearch.class_measures import balanced_weights, confusion, validation_me
 from archsearch.devices import scope
 from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
-from archsearch.task import TrainingData, TrialResult, TrialTask, recipe_of
+from archsearch.task import TrialResult, TrialTask, recipe_of
 from archsearch.trials import Status
 from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, PredictionWatch, StepsChange, Watch
-
-__all__ = ["StepsOfEpoch", "Training", "TrainingData", "TrialResult", "TrialTask", "recipe_of", "run_trial"]
 
 MAX_REASON = 300
 """Characters of an exception's message that are kept."""

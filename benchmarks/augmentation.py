@@ -47,7 +47,7 @@ def main() -> None:
     runtime.import_tensorflow()
     from archsearch.dataset import Images
     from archsearch.speed import measure_speed
-    from archsearch.training import TrainingData
+    from archsearch.task import TrainingData
     from space.architecture import DOCUMENTED
     from space.hypermodel import VGGHyperModel
     from space.recipe import RECIPES

@@ -1,6 +1,6 @@
 """How much memory a search takes on a folder of images that is larger than memory should be.
 
-    python benchmarks/folder.py                    # 20 GB of JPEG files, made first: half an hour on 2 cores
+    python benchmarks/folder.py --json benchmarks/results/folder.json    # 20 GB of JPEG files, made first
     python benchmarks/folder.py --gigabytes 1
 
 Makes the folder, searches it for two trials, and prints the largest resident memory of the search and its
@@ -28,6 +28,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch import runtime
+from archsearch.run_folder import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=None, help="where to make it; needs 1.5 times the room"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the result is kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         place = Path(name)
@@ -106,9 +108,12 @@ def main() -> None:
         "cache_gigabytes": cache / 1e9,
         "first": first,
         "again": second,
+        "versions": runtime.versions(),
         "machine": runtime.machine(),
     }
     print(json.dumps(result, indent=2))
+    if arguments.json is not None:
+        write_json(arguments.json, result)
 
 
 if __name__ == "__main__":

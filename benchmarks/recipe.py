@@ -69,6 +69,9 @@ CELLS = {
     "moving-statistics": Cell("batch-norm momentum 0.99", {"batch_norm_momentum": 0.99}),
     "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
     "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
+    "larger-batch": Cell(
+        "batches of 1024, twice the rate", {"batch_size": 1024, "learning_rate": 0.6, "weight_decay": 0.004}
+    ),
     "adam": Cell("Adam 0.003", {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0}),
     "documented": Cell("the documented recipe", dataclasses.asdict(DOCUMENTED)),
 }
@@ -85,7 +88,8 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
         RuntimeError: The training failed.
     """
     from archsearch.dataset import image_statistics, load, subset
-    from archsearch.training import TrainingData, TrialTask, run_trial
+    from archsearch.task import TrainingData, TrialTask
+    from archsearch.training import run_trial
     from archsearch.trials import Status
     from space.hypermodel import VGGHyperModel
 

@@ -395,7 +395,7 @@ class Pretence:
 
     def __call__(self, task: Any, on_epoch: Any) -> Any:
         from archsearch.checkpoints import Checkpoints
-        from archsearch.training import TrialResult
+        from archsearch.task import TrialResult
 
         checkpoints = Checkpoints(task.resume_folder, task.identity)
         found = checkpoints.load()

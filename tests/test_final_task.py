@@ -97,7 +97,7 @@ def test_a_network_is_not_widened_beyond_the_weights_that_are_allowed(hypermodel
 
 
 def a_task(hypermodel: Any, *, num_train: int = 1000, num_validation: int = 100) -> Any:
-    from archsearch.training import TrainingData, TrialTask
+    from archsearch.task import TrainingData, TrialTask
 
     def images(number: int) -> Images:
         return Images(np.zeros((number, *IMAGE_SHAPE), np.uint8), np.zeros(number, np.int64))

@@ -106,7 +106,7 @@ def searched(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logs of a search for networks of at most 400,000 macs, whose trials only pretend to train."""
     from archsearch.run_folder import RunFolder
     from archsearch.searching import Search
-    from archsearch.training import TrialResult
+    from archsearch.task import TrialResult
 
     def pretend(task: Any, on_epoch: Any = None) -> TrialResult:
         curve = ({"val_accuracy": 0.25 if task.trial_id == "baseline" else 0.5},)

@@ -26,7 +26,7 @@ from space.architecture import DOCUMENTED
 from space.recipe import MODERN
 
 if TYPE_CHECKING:
-    from archsearch.training import TrialResult, TrialTask
+    from archsearch.task import TrialResult, TrialTask
     from archsearch.watch import OnEpoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -62,7 +62,7 @@ class Stub:
         self.tasks: list[TrialTask] = []
 
     def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
-        from archsearch.training import TrialResult
+        from archsearch.task import TrialResult
 
         if len(self.tasks) == self.interrupted_at:
             raise KeyboardInterrupt

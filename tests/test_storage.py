@@ -32,7 +32,8 @@ from archsearch.searching import Search
 from archsearch.trials import Status, TrialRecord, read_records
 
 if TYPE_CHECKING:
-    from archsearch.training import OnEpoch, TrialResult, TrialTask
+    from archsearch.task import TrialResult, TrialTask
+    from archsearch.training import OnEpoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
@@ -60,7 +61,7 @@ class Stub:
 
     def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
         from archsearch.checkpoints import Checkpoints
-        from archsearch.training import TrialResult
+        from archsearch.task import TrialResult
 
         self.tasks.append(task)
         assert task.resume_folder is not None

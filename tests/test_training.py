@@ -70,7 +70,7 @@ def perceptron(*, loss: Any = "categorical_crossentropy", recipe: Recipe | None 
 
 def task(*, hypermodel: Any = None, validation: bool = True, **changes: Any) -> Any:
     """24 images in three steps an epoch, two epochs."""
-    from archsearch.training import TrainingData, TrialTask
+    from archsearch.task import TrainingData, TrialTask
 
     values: dict[str, Any] = {
         "trial_id": "trial",
@@ -182,7 +182,7 @@ def test_a_hypermodel_without_a_recipe_trains() -> None:
 
 
 def test_recipe_is_the_hypermodels_or_the_modern_one() -> None:
-    from archsearch.training import recipe_of
+    from archsearch.task import recipe_of
 
     other = perceptron(recipe=None)
     assert recipe_of(other, flip=True) is MODERN
@@ -219,7 +219,7 @@ def shorter_after(epochs: int, asked: list[int] | None = None) -> Any:
 
 def forty() -> Any:
     """40 images, five batches."""
-    from archsearch.training import TrainingData
+    from archsearch.task import TrainingData
 
     return TrainingData(images(40), images(6, seed=1), 2, flip=True)
 
@@ -707,7 +707,7 @@ def unequal(num_images: int, *, seed: int = 0) -> Images:
 
 
 def data(**changes: Any) -> Any:
-    from archsearch.training import TrainingData
+    from archsearch.task import TrainingData
 
     return TrainingData(unequal(32), unequal(16, seed=1), 2, **{"flip": True, **changes})
 

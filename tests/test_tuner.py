@@ -22,7 +22,7 @@ from archsearch.trials import Role, Status, TrialRecord, read_records
 from tests.records import a_plan
 
 if TYPE_CHECKING:
-    from archsearch.training import TrialResult, TrialTask
+    from archsearch.task import TrialResult, TrialTask
     from archsearch.watch import OnEpoch
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -56,7 +56,7 @@ class Trainer:
     tasks: list[TrialTask] = field(default_factory=list)
 
     def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
-        from archsearch.training import TrialResult
+        from archsearch.task import TrialResult
 
         self.tasks.append(task)
         start, curve = self.clock.now, []

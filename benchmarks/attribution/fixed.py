@@ -53,7 +53,8 @@ def train(
 
     start = psutil.Process().create_time()
     precision = runtime.set_precision("auto")
-    from archsearch.training import Training, TrialTask
+    from archsearch.task import TrialTask
+    from archsearch.training import Training
 
     place = RunFolder(Path(folder))
     settings = resolve({"dataset": dataset, "seed": seed, "recipe": recipe})

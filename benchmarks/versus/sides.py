@@ -177,7 +177,7 @@ def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run_trial(training: Training) -> Any:
-    from archsearch.training import TrialResult
+    from archsearch.task import TrialResult
     from archsearch.trials import Status
 
     def run_trial(task: Any, on_epoch: Any = None) -> Any:

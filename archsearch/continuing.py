@@ -1,0 +1,78 @@
+"""What an earlier session of a search left, and how it meets what is given now. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from archsearch.errors import UserError
+from archsearch.fitting import RESERVE
+from archsearch.layout import Layout
+from archsearch.plan import Plan, Speed
+from archsearch.run import read_stored
+from archsearch.run_folder import RunFolder, read_json
+from archsearch.settings import SearchSettings
+from archsearch.typed import from_plain
+
+
+def stored_speed(folder: RunFolder) -> Speed | None:
+    """As measured by an earlier search of this name.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    if not folder.speed.exists():
+        return None
+    remedy = "Remove it: the speed is measured again."
+    stored = read_json(folder.speed, remedy=remedy)
+    try:
+        return from_plain(Speed, stored)
+    except TypeError as error:
+        raise UserError(f"{folder.speed} is not one of our files ({error}). {remedy}") from error
+
+
+def stored_settings(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None:
+    """What an earlier session wrote in settings.json; `None` if the search begins anew."""
+    if overwrite:
+        return None
+    if not folder.exists() and folder.trials.exists() and not folder.overwritten.exists():
+        raise UserError(
+            f"There is no {folder.settings} for the trials in {folder.trials}. Restore it, choose another "
+            "--run, or start over with --overwrite."
+        )
+    return read_stored(folder) if folder.exists() else None
+
+
+def continued_plan(
+    stored: Mapping[str, Any],
+    settings: SearchSettings,
+    given: Mapping[str, Any],
+    laid_out: Layout | None = None,
+) -> Plan:
+    """The stored plan with what is given now.
+
+    Args:
+        laid_out: The workers there are now; those of the stored plan by default.
+    """
+    plan = Plan.from_dict(stored["plan"])
+    if laid_out is not None:
+        at_a_time, per_device = laid_out.trials_at_a_time, laid_out.trials_per_device
+        plan = dataclasses.replace(plan, workers=at_a_time, trials_per_device=per_device)
+    if settings.iterations is not None:
+        plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
+    if "confirm" in given:
+        plan = dataclasses.replace(plan, confirm=max(plan.confirm, given["confirm"]))
+    if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
+        if settings.max_seconds is not None:
+            planned_seconds = settings.max_seconds * (1 - RESERVE)
+            plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
+        plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
+    return plan
+
+
+def chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What was chosen where the settings left it the choice, by the settings' names."""
+    names = ("max_epochs", "images_per_epoch", "max_macs", "iterations", "confirm")
+    precision = {"precision": stored["precision"]} if "precision" in stored else {}
+    return {**{name: stored["plan"][name] for name in names}, **precision}
