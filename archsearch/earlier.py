@@ -16,9 +16,6 @@ from archsearch.run_folder import RunFolder
 from archsearch.standing import confirmations
 from archsearch.trials import Role, Status, TrialRecord
 
-SHARE = 0.5
-"""Of the first rung, at most: the others are drawn, for what is best may have changed."""
-
 
 def read_earlier(names: Sequence[str], folder: RunFolder) -> list[Values]:
     """Values of the networks of earlier runs, the best first; of several runs their best in turn.
@@ -63,11 +60,6 @@ def _best_values(run: Run) -> list[Values]:
     others = sorted(completed, key=lambda pair: (-pair[0].epochs, sign * pair[1]))
     records: list[TrialRecord] = [each.trial for each in confirmed] + [record for record, _ in others]
     return [structure_values(record.hyperparameters) for record in records]
-
-
-def most(first_rung: int) -> int:
-    """How many of them a search begins with."""
-    return math.ceil(SHARE * first_rung)
 
 
 def fitted_values(

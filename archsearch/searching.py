@@ -21,7 +21,7 @@ from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.continuing import chosen, continued_plan, stored_settings, stored_speed
 from archsearch.dataset import Splits, facts, load, subset
-from archsearch.earlier import fitted_values, most, read_earlier
+from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
@@ -41,7 +41,7 @@ from archsearch.run import Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import WHERE, SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
-from archsearch.starting import starting_points
+from archsearch.starting import most, starting_points
 from archsearch.trials import TrialRecord, read_records
 from space.starting_points import STARTING_POINTS
 

@@ -7,8 +7,13 @@ from typing import Any
 
 from archsearch.draws import Values, key_of
 
-SHARE = 0.5
-"""Of the first rung, that starting points may take."""
+
+def most(first_rung: int) -> int:
+    """How many networks of the first rung need not be drawn: up to half, but one at least.
+
+    The others are, for what is best may be another one on these images.
+    """
+    return max(1, first_rung // 2)
 
 
 def starting_points(
@@ -34,7 +39,7 @@ def starting_points(
         fitted = fit(dict(values))
         if fitted is not None and key_of(fitted) not in taken:
             found.append(fitted)
-    return found[: max(0, max(1, int(SHARE * first_rung)) - len(begun_with))]
+    return found[: max(0, most(first_rung) - len(begun_with))]
 
 
 def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:

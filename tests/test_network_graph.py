@@ -65,7 +65,9 @@ def test_branches_and_models_inside_a_model_are_connected() -> None:
     assert found["1_vectors/inner"] == ["1_vectors/first"]
 
 
-def test_a_model_that_is_no_graph_of_layers_is_left_out(tmp_path: Path) -> None:
+def test_a_model_that_is_no_graph_of_layers_is_left_out_and_the_reason_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import keras
 
     class Own(keras.Model):
@@ -74,6 +76,9 @@ def test_a_model_that_is_no_graph_of_layers_is_left_out(tmp_path: Path) -> None:
 
     with ResultEvents(tmp_path) as events:
         events.network(Own())
+    assert capsys.readouterr().err.startswith(
+        "TensorBoard's graph of the network was left out: AttributeError"
+    )
     with TrialEvents(tmp_path) as events:
         events.epoch(1, {"loss": 0.5})
     assert [value.tag for event in events_in(tmp_path) for value in event.summary.value] == ["loss/train"]

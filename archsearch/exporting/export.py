@@ -31,6 +31,11 @@ from space.script import SCRIPT, script
 
 Say = Callable[[str], None]
 
+OTHER_NETWORK = (
+    "There is no model.py: what the built-in space would make of this network's description is not what was "
+    "trained."
+)
+
 
 def take_away(folder: Path, formats: Sequence[str], splits: Splits, *, verbose: bool = True) -> None:
     """What a final training leaves besides its result: model.py, and the formats asked for.
@@ -211,13 +216,10 @@ def _check_script(text: str, path: Path) -> None:
             exec(compile(text, str(path), "exec"), namespace)
             loaded = namespace["load"]()
         same = np.allclose(np.asarray(loaded(x)), np.asarray(model(x)), rtol=0, atol=1e-5)
-    except Exception:  # weights that do not fit raise almost anything
-        same = False
+    except Exception as error:  # weights that do not fit raise almost anything
+        raise UserError(OTHER_NETWORK) from error
     if not same:
-        raise UserError(
-            "There is no model.py: what the built-in space would make of this network's description is "
-            "not what was trained."
-        )
+        raise UserError(OTHER_NETWORK)
 
 
 def _teller(verbose: bool) -> Say:

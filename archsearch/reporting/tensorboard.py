@@ -7,6 +7,7 @@ sessions, one session per trial, metrics as scalars.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -106,13 +107,16 @@ class ResultEvents(EventFile):
     def network(self, model: Any) -> None:
         """Adds the layers of a Keras model to the Graphs tab.
 
-        A model that is no graph of layers, or cannot be described, is left out: it is no reason to fail.
+        A model that is no graph of layers, or cannot be described, is left out, and stderr told why: it is
+        no reason to fail.
         """
         from archsearch.reporting.network_graph import layer_graph
 
         try:
             graph, description = layer_graph(model).SerializeToString(), model.to_json()
-        except Exception:
+        except Exception as error:  # a layer of the user's own may raise anything where it is described
+            reason = f"{type(error).__name__}: {error}"
+            print(f"TensorBoard's graph of the network was left out: {reason}", file=sys.stderr)
             return
         self.append(event_file.graph_event(graph))
         self.append(event(event_file.keras_graph("keras", description)))
