@@ -66,6 +66,7 @@ CELLS = {
     "random-flip": Cell("flip drawn anew in each epoch", {"alternating": False}),
     "no-smoothing": Cell("no label smoothing", {"label_smoothing": 0.0}),
     "no-weight-decay": Cell("no weight decay", {"weight_decay": 0.0}),
+    "more-weight-decay": Cell("five times the weight decay", {"weight_decay": 0.01}),
     "moving-statistics": Cell("batch-norm momentum 0.99", {"batch_norm_momentum": 0.99}),
     "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
     "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
