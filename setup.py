@@ -33,7 +33,7 @@ RUNTIME = [
     "filelock>=3.16,<5",
     "psutil>=6,<8",
     # Worker processes.
-    "loky>=3.5,<4",
+    "loky>=3.7,<4",
     "cloudpickle>=3,<4",
 ]
 PANDAS = ["pandas>=2.2.2,<4"]  # run.to_dataframe()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import uuid
 import warnings
 import weakref
@@ -28,6 +27,7 @@ from archsearch.readers.memory_map import (
 from archsearch.readers.opening import facts, name_of, open_source
 from archsearch.readers.source import VALIDATION_FRACTION, Facts, Images, Shape, Source, chunks, release
 from archsearch.readers.stratified import stratified_part, stratified_sample
+from archsearch.run_folder import own_temporary
 
 __all__ = [
     "VALIDATION_FRACTION",
@@ -97,7 +97,7 @@ class Splits:
         y = np.concatenate([self.train.y, self.validation.y])
         if not isinstance(self.train.x, np.memmap):
             return Images(np.concatenate([self.train.x, self.validation.x]), y)
-        target = (self.cache or temporary_folder()) / f".both-{uuid.uuid4().hex}.npy.{os.getpid()}"
+        target = (self.cache or temporary_folder()) / own_temporary(Path(f"both-{uuid.uuid4().hex}.npy"))
         write_array(target, (len(y), *self.image_shape), self._copy_both)
         x = read_array(target)
         weakref.finalize(x, _remove, target)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,8 +291,11 @@ def write_atomically(path: Path, data: bytes, *, temporary: str | None = None) -
 
 
 def own_temporary(path: Path) -> str:
-    """A name until it is whole that no other process has, of a file that several may write at once."""
-    return f".{path.name}.{os.getpid()}"
+    """A name until it is whole that no other process has, of a file that several may write at once.
+
+    Nor has one of another machine or container that shares the folder, where process numbers are others.
+    """
+    return f".{path.name}.{_host()}-{os.getpid()}"
 
 
 def remove_abandoned(folder: Path, names: str) -> None:
@@ -304,9 +308,14 @@ def remove_abandoned(folder: Path, names: str) -> None:
     import psutil
 
     for path in folder.glob(f".{names}.*"):
-        process = path.suffix.removeprefix(".")
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
+        host, _, process = path.suffix.removeprefix(".").rpartition("-")
+        if host == _host() and process.isdecimal() and not psutil.pid_exists(int(process)):
             path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """This machine's or container's name, without dots."""
+    return socket.gethostname().partition(".")[0]
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -31,10 +31,11 @@ RECORDED_VARIABLES = (
 
 
 def num_cores() -> int:
-    """Cores this process may use: under `taskset` fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may use: under `taskset`, or the CPU limit of a container, fewer than there are."""
+    from loky import cpu_count
+
+    number: int = cpu_count()
+    return number
 
 
 def configure() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import mmap
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from archsearch.dataset import Images
 from archsearch.readers.memory_map import read_array, save_rows
+from archsearch.run_folder import own_temporary
 from archsearch.task import TrainingData
 
 
@@ -63,7 +63,7 @@ def stored(data: TrainingData, folder: Path) -> Iterator[StoredData]:
     def store(images: Images, name: str) -> StoredImages:
         path = _file_of(images.x)
         if path is None:
-            path = folder.absolute() / f".{name}.npy.{os.getpid()}"
+            path = folder.absolute() / own_temporary(Path(f"{name}.npy"))
             made.append(path)
             save_rows(images.x, np.arange(len(images)), path)
         return StoredImages(path, images.y)

@@ -50,18 +50,23 @@ FULL = Scale(trials=100, empty_trials=200, patience=searches.PATIENCE)
 QUICK = Scale(trials=4, empty_trials=10, patience=60.0)
 
 
-def trials_per_hour(ends: Sequence[float], workers: int) -> float:
+def trials_per_hour(journal: Sequence[Mapping[str, Any]], workers: int) -> float:
     """From when every worker has ended a trial, so that starting them is not counted.
 
     Args:
-        ends: Of the trials, in seconds, ascending.
+        journal: Of the trials, in the order of their ends: `pid`, `time` in seconds.
         workers: That share them.
     """
-    return 3600 * (len(ends) - workers) / (ends[-1] - ends[workers - 1])
+    started: set[int] = set()
+    for number, each in enumerate(journal, start=1):
+        started.add(each["pid"])
+        if len(started) == workers:
+            return 3600 * (len(journal) - number) / (journal[-1]["time"] - each["time"])
+    raise RuntimeError(f"Of {workers} workers {len(started)} ended a trial.")
 
 
 def growth(megabytes: Sequence[float]) -> float:
-    """Megabytes a trial: means of the last and the first quartile, three quarters of the trials apart."""
+    """Megabytes a trial, of two or more: means of the last and the first quartile, three quarters apart."""
     quartile = max(1, len(megabytes) // 4)
     last, first = statistics.mean(megabytes[-quartile:]), statistics.mean(megabytes[:quartile])
     return (last - first) / (len(megabytes) - quartile)
@@ -77,9 +82,11 @@ def search(side: str, workers: int, trials: int) -> dict[str, Any]:
     return {
         "trials": len(ran.journal),
         "seconds": ran.seconds,
-        "trials_per_hour": trials_per_hour([each["time"] for each in ran.journal], workers),
+        "trials_per_hour": trials_per_hour(ran.journal, workers),
         "memory_megabytes": list(by_process.values()),
-        "growth_megabytes_per_trial": statistics.mean(map(growth, by_process.values())),
+        "growth_megabytes_per_trial": statistics.mean(
+            growth(megabytes) for megabytes in by_process.values() if len(megabytes) > 1
+        ),
     }
 
 

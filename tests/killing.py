@@ -154,7 +154,7 @@ class Points:
             return None
         name = path[len(self.folder) + 1 :] or "."
         name = re.sub(r"events\.out\.tfevents\..*\.(\w+)$", r"events.\1", name)
-        return name.replace(f".{os.getpid()}", "")
+        return re.sub(rf"\.[^./]*-{os.getpid()}$", "", name)
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and not isinstance(args[0], int) and args[0] is not None:

@@ -23,6 +23,7 @@ from archsearch.dataset import (
     subset,
 )
 from archsearch.errors import UserError
+from archsearch.run_folder import own_temporary
 
 
 def arrays(counts, shape=(8, 8, 3)):
@@ -496,7 +497,8 @@ def test_both_parts_of_memory_maps_are_another_one(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / f".both-left.npy.{ended.pid}").touch()  # by a process that was killed
+    left = own_temporary(Path("both-left.npy"))  # by a process that was killed
+    (tmp_path / "cache" / left.replace(f"-{os.getpid()}", f"-{ended.pid}")).touch()
     both, in_memory = splits.read_both(), plain.read_both()
     assert isinstance(both.x, np.memmap)
     assert not isinstance(in_memory.x, np.memmap)

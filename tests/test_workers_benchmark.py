@@ -22,9 +22,13 @@ def benchmark() -> dict[str, Any]:
 
 def test_trials_an_hour_leave_out_the_start(benchmark: dict[str, Any]) -> None:
     """Five trials end within ten seconds after the first: one every two seconds."""
-    assert benchmark["trials_per_hour"]([100.0, 102.0, 104.0, 106.0, 108.0, 110.0], 1) == 1800
-    # Of two workers, from the second one's first end: four in eight seconds.
-    assert benchmark["trials_per_hour"]([100.0, 102.0, 104.0, 106.0, 108.0, 110.0], 2) == 1800
+    times = (100.0, 102.0, 104.0, 106.0, 108.0, 110.0)
+    assert benchmark["trials_per_hour"]([{"pid": 1, "time": time} for time in times], 1) == 1800
+    # Of two workers, from the second one's first end, which is the third of all: three in six seconds.
+    ends = [{"pid": pid, "time": time} for pid, time in zip((1, 1, 2, 1, 2, 1), times, strict=True)]
+    assert benchmark["trials_per_hour"](ends, 2) == 1800
+    with pytest.raises(RuntimeError, match="Of 2 workers 1 ended a trial"):
+        benchmark["trials_per_hour"](ends[:2], 2)
 
 
 @pytest.mark.parametrize("number", [4, 7, 100])
