@@ -13,11 +13,11 @@ from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import ImageStatistics, Splits
 from archsearch.errors import HyperModelError, UserError
 from archsearch.final_task import WIDTH_STEP, widened
-from archsearch.fitting import Population, family_population
 from archsearch.given_network import narrowed
 from archsearch.measuring import Measured, admits, measure, narrowed_to
 from archsearch.own_space import load_space
 from archsearch.plan import Plan
+from archsearch.population import Population, family_population
 from archsearch.run import BUILT_IN
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES, Recipe

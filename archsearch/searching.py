@@ -25,11 +25,11 @@ from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
-from archsearch.fitting import family_population
 from archsearch.given_network import check_names, read_baseline, read_values
 from archsearch.layout import Layout, layout, layout_here
 from archsearch.nodes import Cluster, connected
 from archsearch.plan import Plan, Speed
+from archsearch.population import family_population
 from archsearch.problem import (
     Problem,
     built_by_the_user,

@@ -195,13 +195,23 @@ def test_a_reader_that_leaves_is_no_error_of_ours(place: Workplace) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "status", "workers"),
+    [
+        (signal.SIGINT, 130, ("--workers", "1")),
+        (signal.SIGTERM, 143, ("--workers", "0")),
+        (signal.SIGKILL, -signal.SIGKILL, ("--workers", "0")),
+    ],
 )
 def test_an_interrupted_search_continues_to_the_same_trials(
-    number: signal.Signals, status: int, place: Workplace, searched: subprocess.CompletedProcess[str]
+    number: signal.Signals,
+    status: int,
+    workers: tuple[str, str],
+    place: Workplace,
+    searched: subprocess.CompletedProcess[str],
 ) -> None:
     run = f"stopped-{number.name}"
-    process = place.start(SEARCH, "--dataset", "tiny.npz", *PLAN, "--run", run)
+    flags = ("--dataset", "tiny.npz", *PLAN)
+    process = place.start(SEARCH, *flags, *workers, "--run", run)
     assert process.stderr is not None
     # The line of the second trial is printed when it stands in the log.
     for line in process.stderr:
@@ -211,10 +221,10 @@ def test_an_interrupted_search_continues_to_the_same_trials(
     _, rest = process.communicate()
     assert process.returncode == status
     if status > 0:
-        assert f"Continue: python search.py --dataset tiny.npz {' '.join(PLAN)} --run {run}" in rest
+        assert f"Continue: python search.py {' '.join((*flags, *workers))} --run {run}" in rest
     assert 2 <= len(place.trials(run)) < NUM_TRIALS
     assert place.read(run, "settings.json")["finished"] is False
-    continued = place.run(SEARCH, "--run", run)  # the flags are those of the run
+    continued = place.run(SEARCH, "--run", run, *workers)  # the other flags are those of the run
     assert continued.returncode == 0, continued.stderr
     assert what_counts(place.trials(run)) == what_counts(place.trials("default"))
 

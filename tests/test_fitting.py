@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from archsearch.errors import UserError
-from archsearch.fitting import Population, family_population, fit
+from archsearch.fitting import fit
 from archsearch.plan import Cost, Plan, Speed
+from archsearch.population import Population, family_population
 from archsearch.run import BUILT_IN, baseline_name
 from archsearch.settings import SearchSettings, resolve
 from archsearch.time_fit import Length, Work, fit_length

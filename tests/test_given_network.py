@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archsearch.errors import UserError
-from archsearch.fitting import family_population
 from archsearch.given_network import Given, architecture_of, narrowed, read_network, read_values
+from archsearch.population import family_population
 from archsearch.settings import SearchSettings
 from space.architecture import DOCUMENTED, Architecture
 from space.recipe import DOCUMENTED as DOCUMENTED_RECIPE
