@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from archsearch.dataset import Images
-from archsearch.errors import UserError
+from archsearch.errors import HyperModelError, StorageError, UserError
 from archsearch.executors import WorkerDied
 from archsearch.sharing import stored
 from archsearch.task import TrainingData, TrialResult, TrialTask
@@ -98,13 +98,23 @@ def test_a_busy_worker_takes_no_second_trial(tmp_path: Path, executor: Callable[
         workers.submit(Pretender(tmp_path), task("b"), silent)
 
 
-def test_what_a_trial_raises_comes_back(executor: Callable[..., WorkerExecutor]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("state.npz cannot be read"),
+        HyperModelError("Space cannot be built"),
+        StorageError(Path("state.npz"), OSError(28, "No space left on device")),
+    ],
+)
+def test_what_a_trial_raises_comes_back(error: UserError, executor: Callable[..., WorkerExecutor]) -> None:
     def broken(trial: TrialTask, on_epoch: Any) -> TrialResult:
-        raise UserError("state.npz cannot be read")
+        raise error
 
     workers = executor()
-    with pytest.raises(UserError, match=r"state\.npz cannot be read"):
+    with pytest.raises(UserError) as raised:
         workers.submit(broken, task("a"), silent).result()
+    assert type(raised.value) is type(error)
+    assert str(raised.value) == str(error)
     assert workers.submit(process_of, task("b"), silent).result().message
 
 
