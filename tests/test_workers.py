@@ -24,7 +24,7 @@ from archsearch.sharing import stored
 from archsearch.task import TrainingData, TrialResult, TrialTask
 from archsearch.trials import Status
 from archsearch.workers import WorkerExecutor, setup_of
-from tests.pretending import PlainSpace, Pretender, Trouble, starts
+from tests.pretending import HardToOpen, PlainSpace, Pretender, Trouble, starts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -173,6 +173,42 @@ def test_a_worker_that_cannot_start_ends_the_search_with_the_reason(
     message = r"cannot start \(ModuleNotFoundError: No module named 'mine'\).*--workers 0\."
     with pytest.raises(UserError, match=message):
         workers.submit(process_of, task("a"), silent).result()
+
+
+def test_what_the_system_refuses_when_a_process_starts_is_no_death(
+    executor: Callable[..., WorkerExecutor],
+) -> None:
+    """No further file can be opened."""
+    import resource
+
+    workers = executor()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        future = workers.submit(process_of, task("a"), silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(UserError, match=r"cannot start \(Too many open files\)\. Mend this and run the same"):
+        future.result()
+    assert workers.submit(process_of, task("a"), silent).result().message
+
+
+def test_a_worker_that_cannot_start_after_others_could_is_a_death(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor]
+) -> None:
+    """It is the fault of the moment, not of what all workers are given."""
+    hard = HardToOpen(tmp_path, times=0)
+    workers = executor(setup=setup_of(hard, None, precision=None))
+    process = int(workers.submit(process_of, task("a"), silent).result().message)
+    (tmp_path / "opened").unlink()
+    (tmp_path / "opened").mkdir()
+    pretender = Pretender(tmp_path, {"b": (("kill", 0),)})
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        workers.submit(pretender, task("b"), silent).result()
+    with pytest.raises(WorkerDied, match=r"^Worker 1 could not start \(IsADirectoryError: .*\)$"):
+        workers.submit(process_of, task("b"), silent).result()
+    (tmp_path / "opened").rmdir()
+    assert int(workers.submit(process_of, task("b"), silent).result().message) != process
 
 
 # Deaths.
