@@ -135,7 +135,7 @@ class WorkerExecutor(Executor):
             for each in self.workers:
                 if now - last > STOPPED * self._tick:  # this process was: Ctrl-Z stops the workers too
                     each.forgive()
-                each.kill_if_frozen()
+                each.kill_if_frozen(now)
             last = now
 
 
@@ -294,13 +294,17 @@ class _Worker:
         with self._lock:
             self._last_sign = time.monotonic()
 
-    def kill_if_frozen(self) -> None:
-        """Kills the process if it has a trial and has not been heard of for long."""
+    def kill_if_frozen(self, now: float) -> None:
+        """Kills the process if it has a trial and had not been heard of for long, at this time.
+
+        Args:
+            now: As `time.monotonic()`, of a look that counts: since then this process may have been stopped.
+        """
         with self._lock:
             future, patience = self._future, self._patience
             if self._deadline is not None and time.time() > self._deadline:
                 patience = min(patience, LATE_SECONDS)
-            if future is None or time.monotonic() - self._last_sign < patience:
+            if future is None or now - self._last_sign < patience:
                 return
             silence = f"gave no sign of life for {patience:.0f} s, and was killed"
             self._future = self._on_epoch = None

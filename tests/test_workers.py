@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -155,6 +156,20 @@ def test_what_cannot_be_sent_is_refused_in_one_sentence() -> None:
         setup_of(PlainSpace(threading.Lock()), None, precision=None)
 
 
+class Clock:
+    """Instead of the module `time`: it stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+    time = monotonic
+
+
 class Unreadable:
     """Cannot be unpickled."""
 
@@ -238,6 +253,52 @@ def test_a_death_costs_one_trial_and_another_process_takes_the_place(
     before, after = starts(tmp_path)["a"]
     assert before != after
     assert not psutil.pid_exists(before) or psutil.Process(before).status() == psutil.STATUS_ZOMBIE
+
+
+HOURS = 3600.0
+"""Of silence that no test waits for."""
+
+
+def test_a_worker_that_freezes_after_the_deadline_is_not_waited_for_long(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = executor(hang_seconds=HOURS)
+    workers.submit(process_of, task("ready"), silent).result()
+    monkeypatch.setattr("archsearch.workers.LATE_SECONDS", SHORT)
+    late = dataclasses.replace(task("a"), deadline=time.time())
+    future = workers.submit(Pretender(tmp_path, {"a": (("stop", 1),)}), late, silent)
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s, and was killed"):
+        future.result()
+
+
+def test_a_worker_that_freezes_when_it_starts_is_killed(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.workers.START_SECONDS", SHORT)
+    hard = HardToOpen(tmp_path, times=1, number=signal.SIGSTOP)
+    workers = executor(setup=setup_of(hard, None, precision=None), hang_seconds=HOURS)
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s, and was killed"):
+        workers.submit(process_of, task("a"), silent).result()
+
+
+def test_silence_while_the_searching_process_was_stopped_does_not_count(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-Z does, which stops the workers, too: its clock leaps."""
+    clock = Clock()
+    monkeypatch.setattr("archsearch.workers.time", clock)
+    workers = executor(hang_seconds=SHORT)
+    future = workers.submit(Pretender(tmp_path, {"a": (("stop", 1),)}), task("a"), silent)
+    [worker] = workers.workers
+    wait_until(lambda: worker.pid is not None)
+    wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+    clock.now += HOURS
+    looks = clock.looks
+    wait_until(lambda: clock.looks >= looks + 3)  # at the leap, to forgive, at the next turn
+    assert not future.done()
+    clock.now += SHORT + 1
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s"):
+        future.result()
 
 
 def test_a_worker_killed_between_trials_is_replaced(
