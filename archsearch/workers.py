@@ -276,7 +276,7 @@ class _Worker:
         # The system's refusal, of memory or files say, is none of the trial's, and will not soon be over. An
         # error without a number is not the system's.
         if isinstance(error, OSError) and error.errno is not None:
-            return _cannot_start(error.strerror)
+            return _cannot_start(error.strerror or str(error))
         return WorkerDied(f"Worker {self.name} died when it was to start")
 
     def _death(self, error: BaseException) -> Exception:
