@@ -1,6 +1,8 @@
 """How often a process died in a trial: `attempts.json`, which lies beside a trial while it runs.
 
-A trial that gets its process killed, for its memory say, must not be tried for ever.
+A trial that gets its process killed, for its memory say, must not be tried for ever. The death of the
+searching process counts for all trials that were under way, in workers too: what one of them does may have
+brought down the whole machine, or all processes that share a limit on memory.
 """
 
 from __future__ import annotations

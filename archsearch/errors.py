@@ -21,10 +21,16 @@ class StorageError(UserError):
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        self.error = error
         self.what = f"{path} cannot be written: {error.strerror or error}."
         super().__init__(
             f"{self.what} What was finished before is saved; mend this and run the same command again."
         )
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[Path, OSError]]:
+        # By default an exception is made again from its sentence alone.
+        return type(self), (self.path, self.error)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def load_space(text: str, splits: Splits, statistics: ImageStatistics) -> keras_
         )
     try:
         return made(**{each.name: offered[each.name] for each in parameters if each.name in offered})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HyperModelError(f"{text} cannot be made: {type(error).__name__}: {error}") from error
 
 
@@ -108,5 +108,5 @@ def _import(name: str, text: str) -> Any:
             f"There is no module {error.name} in {here}, nor among the installed ones: run the command in "
             f"the folder that --space {text} is to be found in."
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HyperModelError(f"{text} cannot be imported: {type(error).__name__}: {error}") from error

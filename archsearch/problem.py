@@ -182,7 +182,7 @@ def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[Non
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if hypermodel is None:
             raise
         name, values = hypermodel_name(hypermodel), _values_at(error)
@@ -191,7 +191,7 @@ def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[Non
         ) from error
 
 
-def _values_at(error: Exception) -> dict[str, Any]:
+def _values_at(error: BaseException) -> dict[str, Any]:
     """The values that were being built: those of the last `hp` on the way to the exception."""
     import keras_tuner
 

@@ -38,12 +38,12 @@ StepsOfEpoch = Callable[[Sequence[Epoch]], int]
 def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
     """Builds and trains one network.
 
-    Never raises for what goes wrong inside: the result says FAILED, with the reason. Interruptions
-    (KeyboardInterrupt) and what `on_epoch` raises pass through.
+    Never raises for what goes wrong inside, nor leaves where the network calls `sys.exit`: the result says
+    FAILED, with the reason. Interruptions (KeyboardInterrupt) and what `on_epoch` raises pass through.
     """
     start = time.perf_counter()
     curve: list[Epoch] = []
-    callers_error: Exception | None = None
+    callers_error: BaseException | None = None
 
     def record(epoch: int, values: Epoch) -> None:
         nonlocal callers_error
@@ -51,7 +51,7 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
         try:
             if on_epoch is not None:
                 on_epoch(epoch, values)
-        except Exception as error:
+        except BaseException as error:
             callers_error = error
             raise
 
@@ -62,7 +62,10 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
             training.run()
     except DeadlinePassed:
         status, message = Status.TIMED_OUT, "The time of the search was used up."
-    except Exception as error:  # whatever the user's network raises costs this trial, not the search
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # what the user's network raises costs this trial, not the search
         if error is callers_error or isinstance(error, UserError):
             raise
         status, message = Status.FAILED, _reason(error)
@@ -74,13 +77,13 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
     return TrialResult(status, tuple(curve), seconds, _peak_memory(), message, trace, out_of_memory)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     from tensorflow.errors import ResourceExhaustedError
 
     return isinstance(error, MemoryError | ResourceExhaustedError)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The exception in one line; TensorFlow's go on for pages, and say at the end what is the matter."""
     lines = str(error).strip().splitlines()
     reasons = (line for line in lines if line and not line.startswith((*GRAPH_ERROR, " ", "\t")))

@@ -197,7 +197,7 @@ class HyperbandTuner(BaseTuner):
         attempts = Attempts.read(self.folder.trial(assignment.trial_id))
         if attempts.verdict is not None:
             future: Future[TrialResult] = Future()
-            future.set_result(TrialResult(Status.FAILED, (), 0.0, 0, attempts.verdict))
+            future.set_result(_failed(attempts.verdict))
         else:
             attempts.begin(self.elapsed_seconds)
             self._attempts[assignment.trial_id] = attempts
@@ -215,11 +215,16 @@ class HyperbandTuner(BaseTuner):
         try:
             result = future.result()
         except WorkerDied as death:
-            if self.time_left.seconds > 0:
+            verdict = self._attempts[trial.trial_id].verdict
+            if self.time_left.seconds <= 0:
+                result = TrialResult(Status.TIMED_OUT, (), 0.0, 0, f"{death}, and the time was used up.")
+            elif verdict is not None:
+                self._note(f"{death}: {trial.trial_id} is not tried again.")
+                result = _failed(verdict)
+            else:
                 self._note(f"{death}: {trial.trial_id} is tried again.")
                 self._start(executor, trial)
                 return
-            result = TrialResult(Status.TIMED_OUT, (), 0.0, 0, f"{death}, and the time was used up.")
         self._record(trial, result, worker)
 
     def _task(self, assignment: Assignment) -> TrialTask:
@@ -323,3 +328,8 @@ class HyperbandTuner(BaseTuner):
     def _note(self, text: str) -> None:
         for callback in self.callbacks:
             callback.on_note(text)
+
+
+def _failed(verdict: str) -> TrialResult:
+    """Of a trial that is not tried again."""
+    return TrialResult(Status.FAILED, (), 0.0, 0, verdict)

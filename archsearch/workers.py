@@ -83,8 +83,16 @@ class WorkerExecutor(Executor):
         hang_seconds: float = HANG_SECONDS,
         max_growth: int = MAX_GROWTH,
     ) -> None:
+        any_started = threading.Event()
         self.workers = [
-            _Worker(name, dict(environment), setup, hang_seconds=hang_seconds, max_growth=max_growth)
+            _Worker(
+                name,
+                dict(environment),
+                setup,
+                any_started,
+                hang_seconds=hang_seconds,
+                max_growth=max_growth,
+            )
             for name, environment in environments.items()
         ]
         self._closed = threading.Event()
@@ -127,20 +135,42 @@ class WorkerExecutor(Executor):
             for each in self.workers:
                 if now - last > STOPPED * self._tick:  # this process was: Ctrl-Z stops the workers too
                     each.forgive()
-                each.kill_if_frozen()
+                each.kill_if_frozen(now)
             last = now
 
 
+def _cannot_start(reason: str) -> UserError:
+    return UserError(
+        f"A worker process cannot start ({reason}). Mend this and run the same command again, or search in "
+        "this process with --workers 0."
+    )
+
+
 class _Worker:
-    """One process at a time, its successors included."""
+    """One process at a time, its successors included.
+
+    Args:
+        name: Of it.
+        environment: Of its processes.
+        setup: See `WorkerExecutor`, as for the others.
+        any_started: Set once a process was ready with this setup, of whichever worker.
+    """
 
     def __init__(
-        self, name: str, environment: dict[str, str], setup: Setup, *, hang_seconds: float, max_growth: int
+        self,
+        name: str,
+        environment: dict[str, str],
+        setup: Setup,
+        any_started: threading.Event,
+        *,
+        hang_seconds: float,
+        max_growth: int,
     ) -> None:
         self.name = name
         # How a worker is replaced when it grows is decided here, not by loky.
         self.environment = {**environment, "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
         self.setup = setup
+        self._any_started = any_started
         self.hang_seconds = hang_seconds
         self.max_growth = max_growth
         self.pipe: connection.Connection | None = None
@@ -175,10 +205,10 @@ class _Worker:
             self._deadline = task.deadline
             try:
                 inner = self._submit(run, bare)
-            except (OSError, BrokenProcessPool):  # killed before it was given the trial
+            except (OSError, BrokenProcessPool) as error:
                 self._replace()
                 self._future = self._on_epoch = None
-                future.set_exception(WorkerDied(f"Worker {self.name} died when it was to start"))
+                future.set_exception(self._lost(error))
                 return future
         inner.add_done_callback(partial(self._ended, future))
         return future
@@ -212,6 +242,7 @@ class _Worker:
                 self._last_sign = time.monotonic()
                 if kind == worker.READY:
                     [self.pid] = values
+                    self._any_started.set()
                     self._patience = self.hang_seconds
                 elif kind == worker.FAILED:
                     [self._cannot_start] = values
@@ -240,12 +271,20 @@ class _Worker:
         else:
             future.set_exception(error)
 
+    def _lost(self, error: OSError | BrokenProcessPool) -> Exception:
+        """Why the process was not given a trial."""
+        # The system's refusal, of memory or files say, is none of the trial's, and will not soon be over. An
+        # error without a number is not the system's.
+        if isinstance(error, OSError) and error.errno is not None:
+            return _cannot_start(error.strerror or str(error))
+        return WorkerDied(f"Worker {self.name} died when it was to start")
+
     def _death(self, error: BaseException) -> Exception:
+        """Why it ended with a trial."""
         if self._cannot_start is not None:
-            return UserError(
-                f"A worker process cannot start ({self._cannot_start}). Mend this, or search in this process "
-                "with --workers 0."
-            )
+            if self._any_started.is_set():  # the setup is not to blame
+                return WorkerDied(f"Worker {self.name} could not start ({self._cannot_start})")
+            return _cannot_start(self._cannot_start)
         found = re.search(r"\{(.*)\}", str(error))
         ended = f" ({found[1]})" if found else ""
         return WorkerDied(f"Worker {self.name} died{ended}")
@@ -255,13 +294,17 @@ class _Worker:
         with self._lock:
             self._last_sign = time.monotonic()
 
-    def kill_if_frozen(self) -> None:
-        """Kills the process if it has a trial and has not been heard of for long."""
+    def kill_if_frozen(self, now: float) -> None:
+        """Kills the process if it has a trial and had not been heard of for long, at this time.
+
+        Args:
+            now: As `time.monotonic()`, of a look that counts: since then this process may have been stopped.
+        """
         with self._lock:
             future, patience = self._future, self._patience
             if self._deadline is not None and time.time() > self._deadline:
                 patience = min(patience, LATE_SECONDS)
-            if future is None or time.monotonic() - self._last_sign < patience:
+            if future is None or now - self._last_sign < patience:
                 return
             silence = f"gave no sign of life for {patience:.0f} s, and was killed"
             self._future = self._on_epoch = None

@@ -129,10 +129,12 @@ class HardToOpen:
     Args:
         folder: Where they are counted.
         times: How many.
+        number: Of the signal that they get.
     """
 
     folder: Path
     times: int
+    number: int = signal.SIGKILL
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -140,4 +142,4 @@ class HardToOpen:
         with note.open("a") as file:
             file.write(f"{os.getpid()}\n")
         if len(note.read_text().splitlines()) <= self.times:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)

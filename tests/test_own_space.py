@@ -53,12 +53,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "syntax.py").write_text("class")
     (tmp_path / "needs.py").write_text("import not_there_at_all")
     (tmp_path / "breaks.py").write_text("1 / 0")
+    (tmp_path / "leaves.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = {*sys.modules}
     yield tmp_path
     for name in {*sys.modules} - before:
-        if name.split(".")[0] in ("own", "deep", "syntax", "needs", "breaks"):
+        if name.split(".")[0] in ("own", "deep", "syntax", "needs", "breaks", "leaves"):
             del sys.modules[name]
 
 
@@ -115,6 +116,7 @@ class TestLoad:
             ("syntax:A", "syntax:A cannot be imported: SyntaxError"),
             ("needs:A", "needs:A cannot be imported: No module named 'not_there_at_all'"),
             ("breaks:A", "breaks:A cannot be imported: ZeroDivisionError"),
+            ("leaves:A", "leaves:A cannot be imported: SystemExit"),
             ("own:Raising", "own:Raising cannot be made: ZeroDivisionError: no"),
         ],
     )

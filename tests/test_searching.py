@@ -487,7 +487,10 @@ def test_interrupted_in_the_confirmations_it_ends_as_if_undisturbed(tmp_path: Pa
 # A space of the user's own that cannot be built.
 
 
-def test_what_a_space_raises_is_told_with_the_values_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
+def test_what_a_space_raises_is_told_with_the_values_and_leaves_nothing_behind(
+    kind: type[BaseException], tmp_path: Path
+) -> None:
     """Keras Tuner builds it to learn its hyperparameters, before any trial: with the default, then with what
     its conditions ask for."""
     import keras_tuner
@@ -497,15 +500,15 @@ def test_what_a_space_raises_is_told_with_the_values_and_leaves_nothing_behind(t
             hp.Int("units", 8, 64, default=16)
             if hp.Choice("kind", ["conv", "dense"]) == "dense":
                 with hp.conditional_scope("kind", ["dense"]):
-                    raise ZeroDivisionError("no units")
+                    raise kind("no units")
             with hp.conditional_scope("kind", ["dense"]):
                 hp.Choice("depth", [2])
 
     with pytest.raises(HyperModelError) as raised:
         search(tmp_path / "logs" / "run", hypermodel=Exploding(), **SMALL)
     values = {"units": 16, "kind": "dense", "depth": 2}
-    assert str(raised.value).endswith(f"Exploding cannot be built with {values}: ZeroDivisionError: no units")
-    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert str(raised.value).endswith(f"Exploding cannot be built with {values}: {kind.__name__}: no units")
+    assert isinstance(raised.value.__cause__, kind)
     assert list(tmp_path.iterdir()) == []
 
 

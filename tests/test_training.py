@@ -406,6 +406,15 @@ def test_an_exception_without_words_is_named() -> None:
     assert run(hypermodel=raising(ZeroDivisionError())).message == "ZeroDivisionError"
 
 
+@pytest.mark.parametrize(
+    ("leaving", "reason"), [(SystemExit(), "SystemExit"), (SystemExit(0), "SystemExit: 0")]
+)
+def test_a_network_that_leaves_python_fails_with_its_place(leaving: SystemExit, reason: str) -> None:
+    result = run(hypermodel=raising(leaving))
+    assert (result.status, result.message) == (Status.FAILED, reason)
+    assert f'File "{__file__}"' in result.traceback
+
+
 @pytest.mark.parametrize("kind", ["memory of the machine", "memory of the device"])
 def test_a_network_too_large_is_foreseen_and_shows_no_traceback(kind: str) -> None:
     import tensorflow as tf
@@ -473,11 +482,12 @@ def test_a_training_raises_what_run_trial_turns_into_a_result() -> None:
         Training(task(deadline=0.0), lambda epoch, values: None).run()
 
 
-def test_interruption_passes_through() -> None:
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_interruption_passes_through(interruption: type[BaseException]) -> None:
     def interrupt(epoch: int, values: Any) -> None:
-        raise KeyboardInterrupt
+        raise interruption
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         run(on_epoch=interrupt)
 
 

@@ -693,9 +693,14 @@ def test_a_trial_whose_worker_died_is_tried_again(tmp_path: Path, clock: Clock) 
 
 
 def test_a_trial_whose_workers_died_three_times_has_failed(tmp_path: Path, clock: Clock) -> None:
-    make(tmp_path, Trainer(clock)).search(Lossy(clock, 3))
+    notes = Notes()
+    make(tmp_path, Trainer(clock), callbacks=[notes]).search(Lossy(clock, 3))
+    *again, last = notes.notes
+    assert again == ["Worker 7 died: baseline is tried again."] * 2
+    assert last == "Worker 7 died: baseline is not tried again."
+    assert notes.told.count(("begin", "baseline", "")) == 3
     baseline = log(tmp_path)[0]
-    assert (baseline.trial_id, baseline.status) == ("baseline", Status.FAILED)
+    assert (baseline.trial_id, baseline.status, baseline.worker) == ("baseline", Status.FAILED, "7")
     assert str(baseline.message).startswith("The process died 3 times in a row in this trial")
 
 

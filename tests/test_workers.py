@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -18,13 +19,13 @@ import psutil
 import pytest
 
 from archsearch.dataset import Images
-from archsearch.errors import UserError
+from archsearch.errors import HyperModelError, StorageError, UserError
 from archsearch.executors import WorkerDied
 from archsearch.sharing import stored
 from archsearch.task import TrainingData, TrialResult, TrialTask
 from archsearch.trials import Status
 from archsearch.workers import WorkerExecutor, setup_of
-from tests.pretending import PlainSpace, Pretender, Trouble, starts
+from tests.pretending import HardToOpen, PlainSpace, Pretender, Trouble, starts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -98,13 +99,23 @@ def test_a_busy_worker_takes_no_second_trial(tmp_path: Path, executor: Callable[
         workers.submit(Pretender(tmp_path), task("b"), silent)
 
 
-def test_what_a_trial_raises_comes_back(executor: Callable[..., WorkerExecutor]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("state.npz cannot be read"),
+        HyperModelError("Space cannot be built"),
+        StorageError(Path("state.npz"), OSError(28, "No space left on device")),
+    ],
+)
+def test_what_a_trial_raises_comes_back(error: UserError, executor: Callable[..., WorkerExecutor]) -> None:
     def broken(trial: TrialTask, on_epoch: Any) -> TrialResult:
-        raise UserError("state.npz cannot be read")
+        raise error
 
     workers = executor()
-    with pytest.raises(UserError, match=r"state\.npz cannot be read"):
+    with pytest.raises(UserError) as raised:
         workers.submit(broken, task("a"), silent).result()
+    assert type(raised.value) is type(error)
+    assert str(raised.value) == str(error)
     assert workers.submit(process_of, task("b"), silent).result().message
 
 
@@ -145,6 +156,20 @@ def test_what_cannot_be_sent_is_refused_in_one_sentence() -> None:
         setup_of(PlainSpace(threading.Lock()), None, precision=None)
 
 
+class Clock:
+    """Instead of the module `time`: it stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+    time = monotonic
+
+
 class Unreadable:
     """Cannot be unpickled."""
 
@@ -163,6 +188,42 @@ def test_a_worker_that_cannot_start_ends_the_search_with_the_reason(
     message = r"cannot start \(ModuleNotFoundError: No module named 'mine'\).*--workers 0\."
     with pytest.raises(UserError, match=message):
         workers.submit(process_of, task("a"), silent).result()
+
+
+def test_what_the_system_refuses_when_a_process_starts_is_no_death(
+    executor: Callable[..., WorkerExecutor],
+) -> None:
+    """No further file can be opened."""
+    import resource
+
+    workers = executor()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        future = workers.submit(process_of, task("a"), silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(UserError, match=r"cannot start \(Too many open files\)\. Mend this and run the same"):
+        future.result()
+    assert workers.submit(process_of, task("a"), silent).result().message
+
+
+def test_a_worker_that_cannot_start_after_others_could_is_a_death(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor]
+) -> None:
+    """It is the fault of the moment, not of what all workers are given."""
+    hard = HardToOpen(tmp_path, times=0)
+    workers = executor(setup=setup_of(hard, None, precision=None))
+    process = int(workers.submit(process_of, task("a"), silent).result().message)
+    (tmp_path / "opened").unlink()
+    (tmp_path / "opened").mkdir()
+    pretender = Pretender(tmp_path, {"b": (("kill", 0),)})
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        workers.submit(pretender, task("b"), silent).result()
+    with pytest.raises(WorkerDied, match=r"^Worker 1 could not start \(IsADirectoryError: .*\)$"):
+        workers.submit(process_of, task("b"), silent).result()
+    (tmp_path / "opened").rmdir()
+    assert int(workers.submit(process_of, task("b"), silent).result().message) != process
 
 
 # Deaths.
@@ -192,6 +253,52 @@ def test_a_death_costs_one_trial_and_another_process_takes_the_place(
     before, after = starts(tmp_path)["a"]
     assert before != after
     assert not psutil.pid_exists(before) or psutil.Process(before).status() == psutil.STATUS_ZOMBIE
+
+
+HOURS = 3600.0
+"""Of silence that no test waits for."""
+
+
+def test_a_worker_that_freezes_after_the_deadline_is_not_waited_for_long(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = executor(hang_seconds=HOURS)
+    workers.submit(process_of, task("ready"), silent).result()
+    monkeypatch.setattr("archsearch.workers.LATE_SECONDS", SHORT)
+    late = dataclasses.replace(task("a"), deadline=time.time())
+    future = workers.submit(Pretender(tmp_path, {"a": (("stop", 1),)}), late, silent)
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s, and was killed"):
+        future.result()
+
+
+def test_a_worker_that_freezes_when_it_starts_is_killed(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.workers.START_SECONDS", SHORT)
+    hard = HardToOpen(tmp_path, times=1, number=signal.SIGSTOP)
+    workers = executor(setup=setup_of(hard, None, precision=None), hang_seconds=HOURS)
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s, and was killed"):
+        workers.submit(process_of, task("a"), silent).result()
+
+
+def test_silence_while_the_searching_process_was_stopped_does_not_count(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-Z does, which stops the workers, too: its clock leaps."""
+    clock = Clock()
+    monkeypatch.setattr("archsearch.workers.time", clock)
+    workers = executor(hang_seconds=SHORT)
+    future = workers.submit(Pretender(tmp_path, {"a": (("stop", 1),)}), task("a"), silent)
+    [worker] = workers.workers
+    wait_until(lambda: worker.pid is not None)
+    wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+    clock.now += HOURS
+    looks = clock.looks
+    wait_until(lambda: clock.looks >= looks + 3)  # at the leap, to forgive, at the next turn
+    assert not future.done()
+    clock.now += SHORT + 1
+    with pytest.raises(WorkerDied, match="gave no sign of life for 2 s"):
+        future.result()
 
 
 def test_a_worker_killed_between_trials_is_replaced(

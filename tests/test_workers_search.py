@@ -149,7 +149,8 @@ def test_a_third_death_in_a_row_fails_the_trial_and_another_is_drawn(search: Sea
     assert failed.status is Status.FAILED
     assert failed.message.startswith("The process died 3 times in a row in this trial before")
     assert trials(path)["b2-r0-s0-a1"].status is Status.COMPLETED
-    assert len(notes.notes) == 3
+    verdicts = [note.partition(": b2-r0-s0 is ")[2] for note in notes.notes]
+    assert verdicts == ["tried again.", "tried again.", "not tried again."]
 
 
 def test_a_trial_that_gets_further_is_never_failed(search: Search, undisturbed: dict[str, Any]) -> None:
