@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pickle
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from importlib.metadata import packages_distributions
@@ -29,6 +31,7 @@ from archsearch.executors import TrialFuture, WorkerDied
 from archsearch.layout import Layout
 from archsearch.nodes import first_line, import_ray
 from archsearch.task import TrainingData, TrialResult, TrialTask
+from archsearch.workers import LATE_SECONDS, TICK
 
 if TYPE_CHECKING:
     from archsearch.watch import OnEpoch
@@ -101,20 +104,26 @@ class ClusterExecutor(Executor):
             future.set_running_or_notify_cancel()
             bare = dataclasses.replace(task, hypermodel=None, dataset=None, resume_folder=None)
             items = self._train.remote(cloudpickle.dumps(fn), bare, self._shared, *self._setup)
-            thread = threading.Thread(target=self._follow, args=(future, items, on_epoch), daemon=True)
+            thread = threading.Thread(
+                target=self._follow, args=(future, items, task.deadline, on_epoch), daemon=True
+            )
             self._running[thread] = items
         thread.start()
         return future
 
-    def _follow(self, future: TrialFuture, items: Any, on_epoch: OnEpoch | None) -> None:
+    def _follow(
+        self, future: TrialFuture, items: Any, deadline: float | None, on_epoch: OnEpoch | None
+    ) -> None:
         """Passes on what the task yields."""
         last: Any = WorkerDied(f"Worker {future.worker} left without a result")
         try:
-            for item in map(self._ray.get, items):
+            for item in self._yielded(future.worker, items, deadline):
                 if not isinstance(item, tuple):
                     last = item
                 elif on_epoch is not None and not self._closed:
                     on_epoch(*item)
+        except WorkerDied as late:
+            last = late
         except Exception as error:  # Ray's; what the trial raised comes as an item
             last = self._explained(future.worker, error)
         if isinstance(last, TrialResult) and last.out_of_memory:
@@ -128,6 +137,26 @@ class ClusterExecutor(Executor):
             future.set_result(last)
         else:
             future.set_exception(last)
+
+    def _yielded(self, name: str, items: Any, deadline: float | None) -> Iterator[Any]:
+        """What the task yields, until the search ends.
+
+        Raises:
+            WorkerDied: It is late, and canceled: it froze, or waits for a node that has room.
+        """
+        end = math.inf if deadline is None else deadline + LATE_SECONDS
+        while True:
+            while not self._ray.wait([items], timeout=TICK)[0]:
+                if self._closed:  # without a connection the next call would start a cluster here
+                    return
+                if time.time() >= end:
+                    self._ray.cancel(items, force=True)
+                    raise WorkerDied(f"Worker {name} had no result {LATE_SECONDS:.0f} s after the deadline")
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            yield self._ray.get(item)
 
     def _explained(self, name: str, error: Exception) -> Exception:
         if isinstance(error, tuple(getattr(self._ray.exceptions, loss) for loss in LOSSES)):

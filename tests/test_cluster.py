@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch import cli
+from archsearch import cli, cluster
 from archsearch.attempts import Attempts
 from archsearch.cluster import ClusterExecutor, pickled
 from archsearch.errors import UserError
@@ -32,7 +33,7 @@ from archsearch.searching import planned
 from archsearch.task import TrialResult, TrialTask
 from archsearch.trials import Status
 from tests.pretending import PlainSpace, Pretender, starts
-from tests.test_tuner import Notes, log, make
+from tests.test_tuner import START, Clock, Notes, log, make
 from tests.test_workers import is_running, silent, task, wait_until
 from tests.test_workers_search import COMMAND, trials
 
@@ -61,8 +62,8 @@ def test_without_ray_it_is_said_how_it_is_installed(monkeypatch: pytest.MonkeyPa
 
 def test_none_is_no_cluster_and_needs_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with connected("none") as cluster:
-        assert cluster is None
+    with connected("none") as none:
+        assert none is None
 
 
 @pytest.mark.parametrize(
@@ -174,12 +175,12 @@ def executor(head: Any) -> Iterator[Callable[[int], ClusterExecutor]]:
     with ExitStack() as ends:
 
         def start(num_trials: int) -> ClusterExecutor:
-            cluster = ends.enter_context(connected(head.address))
-            assert cluster is not None
-            assert cluster.layout(None) == Layout(num_trials, 1, devices=num_trials)
-            assert cluster.notes == ()
+            nodes = ends.enter_context(connected(head.address))
+            assert nodes is not None
+            assert nodes.layout(None) == Layout(num_trials, 1, devices=num_trials)
+            assert nodes.notes == ()
             return ends.enter_context(
-                ClusterExecutor(PlainSpace("a space"), None, cluster.layout(None), precision=None)
+                ClusterExecutor(PlainSpace("a space"), None, nodes.layout(None), precision=None)
             )
 
         yield start
@@ -267,6 +268,57 @@ def test_a_process_that_is_killed_or_starves_is_a_death(
             trains.submit(pretender, task("a"), silent).result()
     assert trains.submit(pretender, task("a"), silent).result().status is Status.COMPLETED
     assert len(set(starts(tmp_path)["a"])) == 3
+
+
+class SteadyClock(Clock):
+    """Moves when it is told to."""
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("trouble", ["stop", "wait"])
+def test_a_trial_that_goes_on_after_its_deadline_is_canceled(
+    trouble: str, tmp_path: Path, executor: Callable[[int], ClusterExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SteadyClock()
+    monkeypatch.setattr(cluster, "time", clock)
+    trains = executor(1)
+    late = dataclasses.replace(task("a"), deadline=START)
+    future = trains.submit(Pretender(tmp_path, {"a": ((trouble, 0),)}), late, silent)
+    wait_until(lambda: (tmp_path / "starts" / "a").exists())
+    clock.now += 60
+    with pytest.raises(WorkerDied, match=r"^Worker 1 had no result 60 s after the deadline$"):
+        future.result()
+    # Its process is gone: else there were no room for another one.
+    assert trains.submit(Pretender(tmp_path), task("b"), silent).result().status is Status.COMPLETED
+
+
+@pytest.mark.tensorflow
+@needs_keras_tuner
+def test_a_search_without_room_for_its_trials_ends_with_its_time(
+    tmp_path: Path, head: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import time_left, tuner
+
+    clock = SteadyClock()
+    for module in (cluster, time_left, tuner):
+        monkeypatch.setattr(module, "time", clock)
+
+    class Late(Notes):
+        def on_trial_placed(self, assignment: Any, worker: str) -> None:
+            clock.now += 100 + 60
+
+    pretender = Pretender(tmp_path)
+    with (
+        connected(head.address),
+        ClusterExecutor(PlainSpace(), None, Layout(1, 99), precision=None) as waits,
+    ):
+        make(tmp_path, pretender, seconds=100, callbacks=[Late()]).search(waits)
+    [record] = log(tmp_path)
+    assert (record.trial_id, record.status) == ("baseline", Status.TIMED_OUT)
+    assert record.message == "Worker 1 had no result 60 s after the deadline, and the time was used up."
+    assert Attempts.read(RunFolder(tmp_path).trial("baseline")).starts == 0
 
 
 def test_what_a_trial_raises_comes_back(executor: Callable[[int], ClusterExecutor]) -> None:
