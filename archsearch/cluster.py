@@ -40,7 +40,7 @@ LOSSES = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RayActorEr
 """Errors of Ray that a trial is not to blame for."""
 
 CANCEL_SECONDS = 10.0
-"""For the tasks of a search that ends to end; what is left ends with the connection."""
+"""For all tasks of a search that ends to end; what is left ends with the connection."""
 
 
 class ClusterExecutor(Executor):
@@ -175,8 +175,9 @@ class ClusterExecutor(Executor):
             running = dict(self._running)
         for items in running.values():
             self._ray.cancel(items, force=True)
+        end = time.monotonic() + CANCEL_SECONDS
         for thread in running if wait else ():
-            thread.join(CANCEL_SECONDS)
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 def pickled(hypermodel: Any) -> bytes:

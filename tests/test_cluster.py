@@ -340,6 +340,25 @@ def test_a_search_that_ends_ends_its_tasks(
     assert not future.done()
 
 
+def test_tasks_that_do_not_end_are_waited_for_together(
+    executor: Callable[[int], ClusterExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waited = SteadyClock(), []
+
+    class Unreachable(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout is not None
+            waited.append(timeout)
+            clock.now += timeout
+
+    monkeypatch.setattr(cluster, "time", clock)
+    trains = executor(1)
+    items = trains._ray.remote(lambda: None).remote()
+    trains._running |= {Unreachable(): items for _ in range(3)}
+    trains.shutdown()
+    assert waited == [cluster.CANCEL_SECONDS, 0, 0]
+
+
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_the_tasks_and_is_no_death(
