@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -184,6 +186,42 @@ def executor(head: Any) -> Iterator[Callable[[int], ClusterExecutor]]:
             )
 
         yield start
+
+
+def test_a_connection_of_the_callers_is_taken_if_it_is_the_one_asked_for(head: Any) -> None:
+    import ray
+
+    with connected(head.address):
+        for address in ("auto", head.address):
+            with connected(address) as nodes:
+                assert nodes == Cluster((Node(1),))
+            assert ray.is_initialized()
+        with (
+            pytest.raises(
+                UserError, match=rf"--ray 10\.0\.0\.1:6379 .* connected with, {head.address}\. Give"
+            ),
+            connected("10.0.0.1:6379"),
+        ):
+            pass
+
+
+def test_a_connection_through_rays_client_is_refused(head: Any) -> None:
+    import ray
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    flags = ["--address", head.address, "--host", "127.0.0.1", "--port", port, "--mode", "legacy"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ray.util.client.server", *flags], stderr=subprocess.DEVNULL
+    )
+    try:
+        ray.init(f"ray://127.0.0.1:{port}", logging_level=logging.CRITICAL)
+        with pytest.raises(UserError, match=r"through Ray's client \(ray://\)"), connected("auto"):
+            pass
+    finally:
+        ray.shutdown()
+        server.kill()
+        server.wait()
 
 
 def test_the_plan_knows_the_cluster(tmp_path: Path, head: Any, second: Any) -> None:
