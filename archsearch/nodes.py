@@ -148,8 +148,8 @@ def _check_connection(ray: Any, address: str) -> None:
     there = ray.get_runtime_context().gcs_address
     if address not in ("auto", there):
         raise UserError(
-            f"--ray {address} is not the Ray cluster that this process is connected with, {there}. Give --ray "
-            "auto to search there, or call ray.shutdown() first."
+            f"--ray {address} is not the Ray cluster that this process is connected with, {there}. Give "
+            "--ray auto to search there, or call ray.shutdown() first."
         )
 
 
