@@ -67,7 +67,7 @@ class ClusterExecutor(Executor):
         precision: str | None,
     ) -> None:
         self._ray = import_ray()
-        self._setup = laid_out.threads, precision
+        self._precision = precision
         self._idle = list(laid_out.names)
         self._running: dict[threading.Thread, Any] = {}
         """With the generators that they follow."""
@@ -84,7 +84,10 @@ class ClusterExecutor(Executor):
         # Whether a trial is tried again is the tuner's to say. Where there are GPUs, Ray ends the process of
         # every task, which else would keep the memory of its GPU and could have no other.
         options: dict[str, Any] = {"num_cpus": laid_out.threads, "num_gpus": gpus, "max_retries": 0}
-        self._train = self._ray.remote(scheduling_strategy="SPREAD", **options)(train)
+        # TensorFlow, once loaded, keeps its threads: Ray uses no process of another environment again.
+        environment = {"TF_NUM_INTRAOP_THREADS": str(laid_out.threads)}
+        options |= {"scheduling_strategy": "SPREAD", "runtime_env": {"env_vars": environment}}
+        self._train = self._ray.remote(**options)(train)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Gives `fn(task, on_epoch)` to Ray, which begins it when there is room.
@@ -103,7 +106,7 @@ class ClusterExecutor(Executor):
             future = TrialFuture(self._idle.pop(0))
             future.set_running_or_notify_cancel()
             bare = dataclasses.replace(task, hypermodel=None, dataset=None, resume_folder=None)
-            items = self._train.remote(cloudpickle.dumps(fn), bare, self._shared, *self._setup)
+            items = self._train.remote(cloudpickle.dumps(fn), bare, self._shared, self._precision)
             thread = threading.Thread(
                 target=self._follow, args=(future, items, task.deadline, on_epoch), daemon=True
             )
@@ -207,7 +210,6 @@ def train(
     run: bytes,
     task: TrialTask,
     shared: tuple[bytes, TrainingData | None],
-    threads: int,
     precision: str | None,
 ) -> Iterator[Any]:
     """What a process of the cluster does.
@@ -216,13 +218,11 @@ def train(
         run: Pickled: `run_trial`, or what stands for it. TensorFlow may come with it.
         task: Without what all trials share.
         shared: The pickled hypermodel, and the data.
-        threads: Of TensorFlow's operations.
         precision: That networks compute in; `None` for trials that need no TensorFlow.
 
     Yields:
         The number of every epoch, with its values; at last the result, or what was raised.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def trains() -> None:

@@ -308,6 +308,23 @@ def test_a_process_that_is_killed_or_starves_is_a_death(
     assert len(set(starts(tmp_path)["a"])) == 3
 
 
+def test_a_process_with_other_threads_is_not_used_again(head: Any) -> None:
+    def seen(trial: TrialTask, on_epoch: Any) -> TrialResult:
+        threads = os.environ["TF_NUM_INTRAOP_THREADS"]
+        return TrialResult(Status.COMPLETED, (), 0.0, 0, message=f"{os.getpid()} {threads}")
+
+    processes = []
+    with connected(head.address):
+        for threads in (1, 0):  # 0, as many as TensorFlow likes, has room on this node, too
+            with ClusterExecutor(PlainSpace(), None, Layout(1, threads), precision=None) as trains:
+                for _ in range(2):
+                    result = trains.submit(seen, task("a"), silent).result()
+                    process, given = str(result.message).split()
+                    assert given == str(threads)
+                    processes.append(process)
+    assert len(set(processes)) == 2
+
+
 class SteadyClock(Clock):
     """Moves when it is told to."""
 
