@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pickle
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from importlib.metadata import packages_distributions
@@ -29,6 +31,7 @@ from archsearch.executors import TrialFuture, WorkerDied
 from archsearch.layout import Layout
 from archsearch.nodes import first_line, import_ray
 from archsearch.task import TrainingData, TrialResult, TrialTask
+from archsearch.workers import LATE_SECONDS, TICK
 
 if TYPE_CHECKING:
     from archsearch.watch import OnEpoch
@@ -37,7 +40,7 @@ LOSSES = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RayActorEr
 """Errors of Ray that a trial is not to blame for."""
 
 CANCEL_SECONDS = 10.0
-"""For the tasks of a search that ends to end; what is left ends with the connection."""
+"""For all tasks of a search that ends to end; what is left ends with the connection."""
 
 
 class ClusterExecutor(Executor):
@@ -64,7 +67,7 @@ class ClusterExecutor(Executor):
         precision: str | None,
     ) -> None:
         self._ray = import_ray()
-        self._setup = laid_out.threads, precision
+        self._precision = precision
         self._idle = list(laid_out.names)
         self._running: dict[threading.Thread, Any] = {}
         """With the generators that they follow."""
@@ -81,7 +84,10 @@ class ClusterExecutor(Executor):
         # Whether a trial is tried again is the tuner's to say. Where there are GPUs, Ray ends the process of
         # every task, which else would keep the memory of its GPU and could have no other.
         options: dict[str, Any] = {"num_cpus": laid_out.threads, "num_gpus": gpus, "max_retries": 0}
-        self._train = self._ray.remote(scheduling_strategy="SPREAD", **options)(train)
+        # TensorFlow, once loaded, keeps its threads: Ray uses no process of another environment again.
+        environment = {"TF_NUM_INTRAOP_THREADS": str(laid_out.threads)}
+        options |= {"scheduling_strategy": "SPREAD", "runtime_env": {"env_vars": environment}}
+        self._train = self._ray.remote(**options)(train)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Gives `fn(task, on_epoch)` to Ray, which begins it when there is room.
@@ -100,21 +106,27 @@ class ClusterExecutor(Executor):
             future = TrialFuture(self._idle.pop(0))
             future.set_running_or_notify_cancel()
             bare = dataclasses.replace(task, hypermodel=None, dataset=None, resume_folder=None)
-            items = self._train.remote(cloudpickle.dumps(fn), bare, self._shared, *self._setup)
-            thread = threading.Thread(target=self._follow, args=(future, items, on_epoch), daemon=True)
+            items = self._train.remote(cloudpickle.dumps(fn), bare, self._shared, self._precision)
+            thread = threading.Thread(
+                target=self._follow, args=(future, items, task.deadline, on_epoch), daemon=True
+            )
             self._running[thread] = items
         thread.start()
         return future
 
-    def _follow(self, future: TrialFuture, items: Any, on_epoch: OnEpoch | None) -> None:
+    def _follow(
+        self, future: TrialFuture, items: Any, deadline: float | None, on_epoch: OnEpoch | None
+    ) -> None:
         """Passes on what the task yields."""
         last: Any = WorkerDied(f"Worker {future.worker} left without a result")
         try:
-            for item in map(self._ray.get, items):
+            for item in self._yielded(future.worker, items, deadline):
                 if not isinstance(item, tuple):
                     last = item
                 elif on_epoch is not None and not self._closed:
                     on_epoch(*item)
+        except WorkerDied as late:
+            last = late
         except Exception as error:  # Ray's; what the trial raised comes as an item
             last = self._explained(future.worker, error)
         if isinstance(last, TrialResult) and last.out_of_memory:
@@ -128,6 +140,26 @@ class ClusterExecutor(Executor):
             future.set_result(last)
         else:
             future.set_exception(last)
+
+    def _yielded(self, name: str, items: Any, deadline: float | None) -> Iterator[Any]:
+        """What the task yields, until the search ends.
+
+        Raises:
+            WorkerDied: It is late, and canceled: it froze, or waits for a node that has room.
+        """
+        end = math.inf if deadline is None else deadline + LATE_SECONDS
+        while True:
+            while not self._ray.wait([items], timeout=TICK)[0]:
+                if self._closed:  # without a connection the next call would start a cluster here
+                    return
+                if time.time() >= end:
+                    self._ray.cancel(items, force=True)
+                    raise WorkerDied(f"Worker {name} had no result {LATE_SECONDS:.0f} s after the deadline")
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            yield self._ray.get(item)
 
     def _explained(self, name: str, error: Exception) -> Exception:
         if isinstance(error, tuple(getattr(self._ray.exceptions, loss) for loss in LOSSES)):
@@ -146,8 +178,9 @@ class ClusterExecutor(Executor):
             running = dict(self._running)
         for items in running.values():
             self._ray.cancel(items, force=True)
+        end = time.monotonic() + CANCEL_SECONDS
         for thread in running if wait else ():
-            thread.join(CANCEL_SECONDS)
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 def pickled(hypermodel: Any) -> bytes:
@@ -177,7 +210,6 @@ def train(
     run: bytes,
     task: TrialTask,
     shared: tuple[bytes, TrainingData | None],
-    threads: int,
     precision: str | None,
 ) -> Iterator[Any]:
     """What a process of the cluster does.
@@ -186,13 +218,11 @@ def train(
         run: Pickled: `run_trial`, or what stands for it. TensorFlow may come with it.
         task: Without what all trials share.
         shared: The pickled hypermodel, and the data.
-        threads: Of TensorFlow's operations.
         precision: That networks compute in; `None` for trials that need no TensorFlow.
 
     Yields:
         The number of every epoch, with its values; at last the result, or what was raised.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def trains() -> None:

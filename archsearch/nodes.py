@@ -105,16 +105,19 @@ def connected(address: str) -> Iterator[Cluster | None]:
     """A Ray cluster, as long as the block lasts; `None` where none is asked for.
 
     Args:
-        address: "none", HOST:PORT, or "auto": the cluster that this machine is part of.
+        address: "none", HOST:PORT, or "auto": the cluster that this process is connected with already, else
+            the one that this machine is part of.
 
     Raises:
-        UserError: Ray is not installed, or the cluster cannot be reached or cannot run trials.
+        UserError: Ray is not installed, the cluster cannot be reached or cannot run trials, or this process
+            is connected with another one.
     """
     if address == "none":
         yield None
         return
     ray = import_ray()
     if ray.is_initialized():  # by the caller, as in a notebook: it stays
+        _check_connection(ray, address)
         yield _look_at(ray)
         return
     with _own_signals(), warnings.catch_warnings():
@@ -131,6 +134,23 @@ def connected(address: str) -> Iterator[Cluster | None]:
         yield _look_at(ray)
     finally:
         ray.shutdown()
+
+
+def _check_connection(ray: Any, address: str) -> None:
+    """Refuses a connection of the caller's that is not the one that was asked for."""
+    from ray.util.client import ray as client
+
+    if client.is_connected():
+        raise UserError(
+            "This process is connected through Ray's client (ray://), which streams no epochs. Search on one "
+            "of the machines of the cluster, or call ray.shutdown() first."
+        )
+    there = ray.get_runtime_context().gcs_address
+    if address not in ("auto", there):
+        raise UserError(
+            f"--ray {address} is not the Ray cluster that this process is connected with, {there}. Give "
+            "--ray auto to search there, or call ray.shutdown() first."
+        )
 
 
 def _knock(address: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch import cli
+from archsearch import cli, cluster
 from archsearch.attempts import Attempts
 from archsearch.cluster import ClusterExecutor, pickled
 from archsearch.errors import UserError
@@ -32,7 +35,7 @@ from archsearch.searching import planned
 from archsearch.task import TrialResult, TrialTask
 from archsearch.trials import Status
 from tests.pretending import PlainSpace, Pretender, starts
-from tests.test_tuner import Notes, log, make
+from tests.test_tuner import START, Clock, Notes, log, make
 from tests.test_workers import is_running, silent, task, wait_until
 from tests.test_workers_search import COMMAND, trials
 
@@ -61,8 +64,8 @@ def test_without_ray_it_is_said_how_it_is_installed(monkeypatch: pytest.MonkeyPa
 
 def test_none_is_no_cluster_and_needs_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with connected("none") as cluster:
-        assert cluster is None
+    with connected("none") as none:
+        assert none is None
 
 
 @pytest.mark.parametrize(
@@ -174,15 +177,51 @@ def executor(head: Any) -> Iterator[Callable[[int], ClusterExecutor]]:
     with ExitStack() as ends:
 
         def start(num_trials: int) -> ClusterExecutor:
-            cluster = ends.enter_context(connected(head.address))
-            assert cluster is not None
-            assert cluster.layout(None) == Layout(num_trials, 1, devices=num_trials)
-            assert cluster.notes == ()
+            nodes = ends.enter_context(connected(head.address))
+            assert nodes is not None
+            assert nodes.layout(None) == Layout(num_trials, 1, devices=num_trials)
+            assert nodes.notes == ()
             return ends.enter_context(
-                ClusterExecutor(PlainSpace("a space"), None, cluster.layout(None), precision=None)
+                ClusterExecutor(PlainSpace("a space"), None, nodes.layout(None), precision=None)
             )
 
         yield start
+
+
+def test_a_connection_of_the_callers_is_taken_if_it_is_the_one_asked_for(head: Any) -> None:
+    import ray
+
+    with connected(head.address):
+        for address in ("auto", head.address):
+            with connected(address) as nodes:
+                assert nodes == Cluster((Node(1),))
+            assert ray.is_initialized()
+        with (
+            pytest.raises(
+                UserError, match=rf"--ray 10\.0\.0\.1:6379 .* connected with, {head.address}\. Give"
+            ),
+            connected("10.0.0.1:6379"),
+        ):
+            pass
+
+
+def test_a_connection_through_rays_client_is_refused(head: Any) -> None:
+    import ray
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    flags = ["--address", head.address, "--host", "127.0.0.1", "--port", port, "--mode", "legacy"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ray.util.client.server", *flags], stderr=subprocess.DEVNULL
+    )
+    try:
+        ray.init(f"ray://127.0.0.1:{port}", logging_level=logging.CRITICAL)
+        with pytest.raises(UserError, match=r"through Ray's client \(ray://\)"), connected("auto"):
+            pass
+    finally:
+        ray.shutdown()
+        server.kill()
+        server.wait()
 
 
 def test_the_plan_knows_the_cluster(tmp_path: Path, head: Any, second: Any) -> None:
@@ -269,6 +308,74 @@ def test_a_process_that_is_killed_or_starves_is_a_death(
     assert len(set(starts(tmp_path)["a"])) == 3
 
 
+def test_a_process_with_other_threads_is_not_used_again(head: Any) -> None:
+    def seen(trial: TrialTask, on_epoch: Any) -> TrialResult:
+        threads = os.environ["TF_NUM_INTRAOP_THREADS"]
+        return TrialResult(Status.COMPLETED, (), 0.0, 0, message=f"{os.getpid()} {threads}")
+
+    processes = []
+    with connected(head.address):
+        for threads in (1, 0):  # 0, as many as TensorFlow likes, has room on this node, too
+            with ClusterExecutor(PlainSpace(), None, Layout(1, threads), precision=None) as trains:
+                for _ in range(2):
+                    result = trains.submit(seen, task("a"), silent).result()
+                    process, given = str(result.message).split()
+                    assert given == str(threads)
+                    processes.append(process)
+    assert len(set(processes)) == 2
+
+
+class SteadyClock(Clock):
+    """Moves when it is told to."""
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("trouble", ["stop", "wait"])
+def test_a_trial_that_goes_on_after_its_deadline_is_canceled(
+    trouble: str, tmp_path: Path, executor: Callable[[int], ClusterExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SteadyClock()
+    monkeypatch.setattr(cluster, "time", clock)
+    trains = executor(1)
+    late = dataclasses.replace(task("a"), deadline=START)
+    future = trains.submit(Pretender(tmp_path, {"a": ((trouble, 0),)}), late, silent)
+    wait_until(lambda: (tmp_path / "starts" / "a").exists())
+    clock.now += 60
+    with pytest.raises(WorkerDied, match=r"^Worker 1 had no result 60 s after the deadline$"):
+        future.result()
+    # Its process is gone: else there were no room for another one.
+    assert trains.submit(Pretender(tmp_path), task("b"), silent).result().status is Status.COMPLETED
+
+
+@pytest.mark.tensorflow
+@needs_keras_tuner
+def test_a_search_without_room_for_its_trials_ends_with_its_time(
+    tmp_path: Path, head: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import time_left, tuner
+
+    clock = SteadyClock()
+    for module in (cluster, time_left, tuner):
+        monkeypatch.setattr(module, "time", clock)
+
+    class Late(Notes):
+        def on_trial_placed(self, assignment: Any, worker: str) -> None:
+            clock.now += 100 + 60
+
+    pretender = Pretender(tmp_path)
+    with (
+        connected(head.address),
+        ClusterExecutor(PlainSpace(), None, Layout(1, 99), precision=None) as waits,
+    ):
+        make(tmp_path, pretender, seconds=100, callbacks=[Late()]).search(waits)
+    [record] = log(tmp_path)
+    assert (record.trial_id, record.status) == ("baseline", Status.TIMED_OUT)
+    assert record.message == "Worker 1 had no result 60 s after the deadline, and the time was used up."
+    assert Attempts.read(RunFolder(tmp_path).trial("baseline")).starts == 0
+
+
 def test_what_a_trial_raises_comes_back(executor: Callable[[int], ClusterExecutor]) -> None:
     def broken(trial: TrialTask, on_epoch: Any) -> TrialResult:
         raise UserError(f"{trial.hypermodel} is at fault")  # type: ignore[str-bytes-safe]
@@ -286,6 +393,25 @@ def test_a_search_that_ends_ends_its_tasks(
     trains.shutdown()
     wait_until(lambda: not is_running(starts(tmp_path)["a"][0]))
     assert not future.done()
+
+
+def test_tasks_that_do_not_end_are_waited_for_together(
+    executor: Callable[[int], ClusterExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waited = SteadyClock(), []
+
+    class Unreachable(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout is not None
+            waited.append(timeout)
+            clock.now += timeout
+
+    monkeypatch.setattr(cluster, "time", clock)
+    trains = executor(1)
+    items = trains._ray.remote(lambda: None).remote()
+    trains._running |= {Unreachable(): items for _ in range(3)}
+    trains.shutdown()
+    assert waited == [cluster.CANCEL_SECONDS, 0, 0]
 
 
 @pytest.mark.end_to_end
