@@ -38,7 +38,7 @@ SIDE = 256
 DIFFERENT = 500
 """Pictures drawn; the files are these, each with another number in its first pixels."""
 
-SEARCH = ("--max-epochs", "1", "--confirm", "0", "--max-macs", "1M", "--images-per-epoch", "20000")
+SEARCH = ("--max-epochs", "1", "--confirm", "0", "--max-macs", "8M", "--images-per-epoch", "5000")
 
 
 def make(folder: Path, gigabytes: float) -> int:
