@@ -175,6 +175,7 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
         print(line)
     if run.incumbent is None:
         return 3
+    print(f"report: {folder.report}")
     print(f"next: {_final_command(prog)} --best{_where(flags)}")
     print(f"      ({final_training(run)})")
     return 0

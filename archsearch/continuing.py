@@ -10,6 +10,7 @@ from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
 from archsearch.layout import Layout
 from archsearch.plan import Plan, Speed
+from archsearch.readers.source import Facts
 from archsearch.run import read_stored
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.settings import SearchSettings
@@ -42,6 +43,22 @@ def stored_settings(folder: RunFolder, overwrite: bool) -> dict[str, Any] | None
             "--run, or start over with --overwrite."
         )
     return read_stored(folder) if folder.exists() else None
+
+
+def check_images(stored: Mapping[str, Any], given: Facts, name: str) -> None:
+    """Refuses images that cannot be those of the run, which their content would tell once it is read.
+
+    Raises:
+        UserError: Their size or the number of their classes differs.
+    """
+    before = stored["dataset"]["image_shape"], len(stored["dataset"]["class_names"])
+    now = list(given.image_shape), given.num_classes
+    if now != before:
+        texts = [f"{'x'.join(map(str, shape))}, {classes} classes" for shape, classes in (now, before)]
+        raise UserError(
+            f"The images of {name} ({texts[0]}) are not those that this run was searched on ({texts[1]}). "
+            "Choose another --run, or start over with --overwrite."
+        )
 
 
 def continued_plan(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
-from archsearch.continuing import chosen, continued_plan, stored_settings, stored_speed
+from archsearch.continuing import check_images, chosen, continued_plan, stored_settings, stored_speed
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
@@ -58,7 +58,10 @@ def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str
     """
     stored = stored_settings(folder, overwrite)
     if stored is not None:
-        return continued_plan(stored, continued(stored["settings"], given, chosen(stored)), given)
+        settings = continued(stored["settings"], given, chosen(stored))
+        if data is None and settings.dataset != stored["settings"]["dataset"]:
+            check_images(stored, facts(settings.dataset, settings.size), settings.dataset)
+        return continued_plan(stored, settings, given)
     settings = resolve(given)
     if settings.space is not None:
         raise UserError(

@@ -679,6 +679,16 @@ def test_the_plan_of_a_stored_run_with_more_iterations(tmp_path: Path) -> None:
     assert planned(images(), folder=folder, overwrite=True, given={"max_epochs": 9}).max_epochs == 9
 
 
+def test_the_plan_of_a_stored_run_is_not_told_for_other_images(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    search(folder.path, **SMALL)
+    sentence = r"digits \(8x8x1, 10 classes\) are not those that this run was searched on \(8x8x1, 2 classes"
+    with pytest.raises(UserError, match=sentence):
+        planned(None, folder=folder, overwrite=False, given={"dataset": "digits"})
+    with pytest.raises(UserError, match="nowhere"):
+        planned(None, folder=folder, overwrite=False, given={"dataset": str(tmp_path / "nowhere")})
+
+
 def test_settings_hold_all_that_is_needed_to_do_it_again(undisturbed: Path) -> None:
     stored = settings(undisturbed)
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
