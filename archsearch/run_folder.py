@@ -130,8 +130,8 @@ class RunFolder:
         if not self.path.exists():
             return
         ours = any(file.exists() for file in (self.settings, self.trials, self.overwritten))
-        # Of processes killed in `atomic_file`.
-        temporary = {*self.path.glob(".*.unfinished"), *self.path.glob(".*.[0-9]*")}
+        # Of processes killed in `atomic_file`, and under `own_temporary` names.
+        temporary = {*self.path.glob(".*.unfinished"), *self.path.glob(".*.*-[0-9]*")}
         foreign = {entry.name for entry in self.path.iterdir() if entry not in temporary}
         foreign -= {"lock", "cache", "final"}
         if foreign and not ours:

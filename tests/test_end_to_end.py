@@ -91,9 +91,10 @@ def searched(place: Workplace) -> subprocess.CompletedProcess[str]:
 
 
 def what_counts(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All of the records but times, in the order of their ids."""
+    """All of the records but times and workers, in the order of their ids."""
+    differ = ("seconds", "elapsed_seconds", "curve", "worker")
     kept = [
-        {name: value for name, value in trial.items() if name not in ("seconds", "elapsed_seconds", "curve")}
+        {name: value for name, value in trial.items() if name not in differ}
         | {"curve": [{**epoch, "seconds": None} for epoch in trial["curve"]]}
         for trial in trials
     ]
