@@ -766,7 +766,7 @@ def test_a_misspelled_value_of_the_baseline_is_refused_before_anything_is_writte
 
 
 def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_path: Path) -> None:
-    """Three slots in the first rung, two of them at most; the best that is not the baseline comes first."""
+    """Three slots in the first rung, one of them at most, for the best that is not the baseline."""
     earlier = [each for each in log(undisturbed) if each.role is Role.SEARCH and each.score is not None]
     highest = max(each.epochs for each in earlier)
     best = max((each for each in earlier if each.epochs == highest), key=lambda each: each.score or 0.0)
@@ -776,7 +776,7 @@ def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_
     trials = {each.trial_id: each for each in run.trials}
     assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
     assert settings(tmp_path / "run")["begin_with"][0] == best.hyperparameters
-    assert "The search begins with 2 networks of earlier runs." in heard.notes
+    assert "The search begins with 1 network of earlier runs." in heard.notes
     plain = search(tmp_path / "plain", Stub(), **SMALL, seed=5)
     others = {each.trial_id: each for each in plain.trials}
     assert others["b1-r0-s0"].hyperparameters != best.hyperparameters
@@ -804,17 +804,16 @@ def test_networks_of_an_earlier_search_are_as_wide_as_they_were(tmp_path: Path) 
     trials = {each.trial_id: each for each in run.trials}
     assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
     assert trials["b1-r0-s0"].macs == best.macs
-    assert heard.notes[1:] == ["The search begins with 2 networks of earlier runs."]  # behind that on flips
+    assert heard.notes[1:] == ["The search begins with 1 network of earlier runs."]  # behind that on flips
     stored = settings(tmp_path / "run")
-    assert stored["num_from_runs"] == len(stored["begin_with"]) == 2
+    assert stored["num_from_runs"] == len(stored["begin_with"]) == 1
 
 
 def test_networks_of_an_earlier_search_are_narrowed_to_a_lower_limit(tmp_path: Path) -> None:
     given: dict[str, Any] = {**SMALL, "hypermodel": None}
     search(tmp_path / "earlier", max_macs=2_000_000, **given)
     run = search(tmp_path / "run", **given, max_macs=500_000, from_runs=("earlier",))
-    first = settings(tmp_path / "run")["begin_with"]
-    assert len(first) == 2
+    assert settings(tmp_path / "run")["num_from_runs"] == 1
     assert all(each.macs is not None and each.macs <= 500_000 for each in run.trials)
 
 
