@@ -138,6 +138,20 @@ def test_importing_works_without_a_standard_error() -> None:
     assert done.stdout == "imported\n"
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("fpu avx avx2 avx512f", "A model, AVX-512"),
+        ("fpu avx avx2 avx512", "A model, AVX2"),
+        ("fpu avx", "A model"),
+    ],
+)
+def test_the_processor_is_told_with_its_widest_vectors(tmp_path: Path, flags: str, told: str) -> None:
+    core = f"processor\t: 0\nmodel name\t: A model\nflags\t\t: {flags}\npower management:\n\n"
+    (tmp_path / "cpuinfo").write_text(2 * core)
+    assert runtime._processor(tmp_path / "cpuinfo") == told
+
+
 @pytest.mark.tensorflow
 class TestImported:
     def test_import_prints_nothing_and_has_onednn_threads_and_the_machine(self) -> None:
