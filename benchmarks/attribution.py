@@ -13,7 +13,7 @@ spent on a search is not spent on training:
   documented width would get about one pass, which would say nothing about its structure.
 - found network, documented or modern recipe: a third of B is a search under that recipe (`search.py
   --max-time B/3 --final-time 2B/3`), two thirds train what it found (`final_train.py --best --max-time 2B/3
-  --tta`). With the modern recipe this is the product.
+  --tta --all-data`). With the modern recipe this is the product.
 - no search: all of B trains one network of the space that was written down before anything was run
   (`NO_SEARCH` in attribution/cells.py), its width by the same rule.
 - random search: as the product, but the search trains every draw alike, with the highest fidelity of the
@@ -22,6 +22,7 @@ spent on a search is not spent on training:
   trained.
 
 No choice sees the test part: each training ends with its one reading, in one view and in several averaged.
+What is trained at the end is trained on the validation part too, in every cell.
 One line of benchmarks/results/attribution.jsonl a finished cell; one that stands there is skipped, one that
 was killed starts over. Needs CIFAR-10: downloaded, or given with --dataset.
 """

@@ -40,7 +40,6 @@ def line(cell: str, accuracy: float, *, seed: int = 0, budget: str = "12m", seco
         "seconds": seconds,
         "test_accuracy": share,
         "test_accuracy_tta": share,
-        "val_accuracy": share,
         "macs": 20_000_000,
         "num_epochs": 12,
         "hyperparameters": {"width": 0.25},
@@ -80,9 +79,7 @@ def leave_final(folder: Path) -> None:
     result = dict.fromkeys(running.RESULTS, 1) | {"test_accuracy": 0.9, "test_accuracy_tta": 0.91}
     result |= {"published": None, "machine": MACHINE, "versions": VERSIONS}
     (folder / "result.json").write_text(json.dumps(result))
-    (folder / "history.json").write_text(
-        json.dumps({"epochs": [{"val_accuracy": 0.5}, {"val_accuracy": 0.8}]})
-    )
+    (folder / "history.json").write_text(json.dumps({"epochs": [{"accuracy": 0.5}, {"accuracy": 0.8}]}))
 
 
 def leave_search(folder: Path) -> None:
@@ -159,7 +156,7 @@ def test_the_commands_of_a_searched_network_are_the_products_own(cell: str) -> N
     assert (search[0], final[0]) == ("search.py", "final_train.py")
     assert (searched.max_seconds, searched.final_seconds, searched.seed) == (240, 480, 2)
     assert searched.recipe == ("documented" if cell == "found-documented" else "modern")
-    assert (trained.best, trained.max_seconds, trained.tta, trained.all_data) == (True, 480, True, None)
+    assert (trained.best, trained.max_seconds, trained.tta, trained.all_data) == (True, 480, True, True)
     assert searched.run == trained.run == f"attribution-12m-{cell}-2"
 
 
@@ -209,14 +206,11 @@ def test_every_cell_leaves_one_line_and_a_second_call_runs_nothing(script: Any, 
     assert again.commands == []
 
 
-def test_a_line_holds_the_last_validation_accuracy_and_what_the_search_was(
-    script: Any, tmp_path: Path
-) -> None:
+def test_a_line_holds_the_accuracies_and_what_the_search_was(script: Any, tmp_path: Path) -> None:
     (found,) = run_all(
         script, tmp_path, Runner(), "--only", "found-modern", "--budget", "12m", "--seeds", "0"
     )
-    assert (found["test_accuracy"], found["test_accuracy_tta"], found["val_accuracy"]) == (0.9, 0.91, 0.8)
-    assert found["num_epochs"] == 2
+    assert (found["test_accuracy"], found["test_accuracy_tta"], found["num_epochs"]) == (0.9, 0.91, 2)
     assert found["plan"]["max_macs"] == 20_000_000
     assert found["seconds"] == pytest.approx(sum(found["seconds_of_parts"]))
     assert str(tmp_path) not in json.dumps(found)
@@ -364,7 +358,7 @@ def test_a_row_shows_mean_and_deviation_and_never_the_best() -> None:
     rows = list(table.rows(group("no-search", 90, 91, 95)))
     accuracy = "92.00 ± 2.65"  # squares 4, 1, 9; 14 / 2 = 7
     assert rows[2:] == [
-        f"| no search: a fixed network, modern recipe | {accuracy} | {accuracy} | {accuracy} | 3 "
+        f"| no search: a fixed network, modern recipe | {accuracy} | {accuracy} | 3 "
         "| 20 ± 0 | 12 ± 0 | 12.0 ± 0.0 |"
     ]
     assert "95" not in rows[2]

@@ -122,7 +122,8 @@ class Job:
         search = ["search.py", *where, "--dataset", self.dataset, "--seed", str(self.seed)]
         search += ["--max-time", f"{self.budget.search_seconds:g}s", "--final-time", final_time]
         search += ["--recipe", cell.recipe, *(random_flags(limits or {}) if cell.random else ())]
-        return [search, ["final_train.py", "--best", *where, "--max-time", final_time, "--tta"]]
+        final = ["final_train.py", "--best", *where, "--max-time", final_time, "--tta", "--all-data"]
+        return [search, final]
 
     def fixed(self, logs: str) -> dict[str, Any]:
         """What `benchmarks.attribution.fixed.train` needs."""

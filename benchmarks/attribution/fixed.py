@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.attribution.cells import FIXED
+
+if TYPE_CHECKING:
+    from archsearch.plan import Speed
+    from archsearch.task import TrainingData
+    from archsearch.time_fit import Work
 
 
 def train(
@@ -41,42 +46,38 @@ def train(
     from archsearch import runtime
     from archsearch.dataset import load
     from archsearch.final_result import Trained, leave
-    from archsearch.final_task import WIDTH_STEP, FinalTask, Options, fitted, kept_on_time, widened
+    from archsearch.final_task import FinalTask, Options, fitted, kept_on_time
     from archsearch.measuring import measure
-    from archsearch.plan import FINAL_EPOCHS
     from archsearch.problem import problem_of
     from archsearch.run_folder import RunFolder
     from archsearch.settings import resolve
-    from archsearch.speed import measure_speed
     from archsearch.time_fit import DEFAULT_EPOCHS, Work, fit_length
     from space.recipe import RECIPES
 
     start = psutil.Process().create_time()
     precision = runtime.set_precision("auto")
-    from archsearch.task import TrialTask
+    from archsearch.task import TrainingData, TrialTask
     from archsearch.training import Training
 
     place = RunFolder(Path(folder))
     settings = resolve({"dataset": dataset, "seed": seed, "recipe": recipe})
     splits = load(dataset, seed=seed, cache=place.cache)
     problem = problem_of(settings, splits, None, {})
+    data = TrainingData(splits.read_both(), None, splits.num_classes, splits.flip)
     work = Work.final(
         num_train=len(splits.train),
         num_validation=len(splits.validation),
         batch_size=RECIPES[recipe].batch_size,
     )
-    measured, macs = problem.measured_network(problem.searched_macs(settings))
-    speed = measure_speed(problem.hypermodel, measured, macs=macs, data=problem.data)
-    left = seconds - (time.time() - start)
-    admitted = int(work.macs_for(FINAL_EPOCHS, left, speed))
-    narrowest = {**values, "width": WIDTH_STEP}
-    width = widened(problem.hypermodel, narrowest, admitted)["width"]
+    small = problem.measured_network(problem.searched_macs(settings))
+    began = time.time()
+    width, speed = sized(problem.hypermodel, values, small, work=work, data=data, end=start + seconds)
     options = Options(
         epochs=DEFAULT_EPOCHS,
         steps_per_epoch=None,
         seed=seed,
         max_seconds=seconds,
-        all_data=False,
+        all_data=True,
         tta=True,
         precision=precision,
     )
@@ -84,7 +85,7 @@ def train(
         trial_id=FIXED,
         values={**values, "width": min(width, max_width or width)},
         hypermodel=problem.hypermodel,
-        dataset=problem.data,
+        dataset=data,
         epochs=DEFAULT_EPOCHS,
         seed=seed,
     )
@@ -103,6 +104,42 @@ def train(
         search_seconds=None,
     )
     leave(trained, place.final(FIXED))
-    as_it_is = fit_length(work, macs=measure(problem.hypermodel, values).macs or 1, seconds=left, speed=speed)
+    macs = measure(problem.hypermodel, values).macs or 1
+    as_it_is = fit_length(work, macs=macs, seconds=start + seconds - began, speed=speed)
     images = as_it_is.epochs * as_it_is.steps_per_epoch * work.batch_size
     return {"epochs_at_width_1": images / work.num_train}
+
+
+def sized(
+    hypermodel: Any,
+    values: dict[str, Any],
+    small: tuple[dict[str, Any], int],
+    *,
+    work: Work,
+    data: TrainingData,
+    end: float,
+) -> tuple[float, Speed]:
+    """The width at which `FINAL_EPOCHS` passes fit, and the speed there.
+
+    Measured twice, as the product does it: on a small network, and on this one as wide as that admits.
+
+    Args:
+        hypermodel: Builds it.
+        values: Of the network.
+        small: Values and macs of the small one.
+        work: Of the training.
+        data: Some of whose images are trained on.
+        end: Of the training, as `time.time()`.
+    """
+    from archsearch.final_task import WIDTH_STEP, widened
+    from archsearch.measuring import measure
+    from archsearch.plan import FINAL_EPOCHS
+    from archsearch.speed import measure_speed
+
+    network, macs = small
+    for _ in range(2):
+        speed = measure_speed(hypermodel, network, macs=macs, data=data)
+        admitted = int(work.macs_for(FINAL_EPOCHS, end - time.time(), speed))
+        network = widened(hypermodel, {**values, "width": WIDTH_STEP}, admitted)
+        macs = measure(hypermodel, network).macs or 1
+    return network["width"], speed

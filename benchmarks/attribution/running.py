@@ -102,7 +102,6 @@ def measured(job: Job, *, logs: str, lines: Sequence[Line], run: RunCommand = ru
         "dataset": Path(job.dataset).name,
         "is_cifar10": result["published"] is not None,
         **{name: result[name] for name in RESULTS},
-        "val_accuracy": history[-1]["val_accuracy"],
         "num_epochs": len(history),
         "recipe": CELLS[job.cell].recipe,
         **(_of_search(Run(folder)) if searched else json.loads(printed.splitlines()[-1])),

@@ -155,18 +155,14 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def rows(lines: Sequence[Line]) -> Iterator[str]:
     """Of one budget."""
     yield (
-        "| cell | test accuracy, one view, % | several views averaged, % | validation, % | runs "
-        "| M macs | epochs | minutes |"
+        "| cell | test accuracy, one view, % | several views averaged, % | runs | M macs | epochs | minutes |"
     )
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|"
     for name, cell in CELLS.items():
         group = [line for line in lines if line["cell"] == name]
         if not group:
             continue
-        accuracies = (
-            spread(points(group, name, which))
-            for which in ("test_accuracy", "test_accuracy_tta", "val_accuracy")
-        )
+        accuracies = (spread(points(group, name, which)) for which in ("test_accuracy", "test_accuracy_tta"))
         sizes = (
             spread([line["macs"] / 1e6 for line in group], 0),
             spread([line["num_epochs"] for line in group], 0),
