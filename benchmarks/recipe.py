@@ -66,12 +66,12 @@ CELLS = {
     "random-flip": Cell("flip drawn anew in each epoch", {"alternating": False}),
     "no-smoothing": Cell("no label smoothing", {"label_smoothing": 0.0}),
     "no-weight-decay": Cell("no weight decay", {"weight_decay": 0.0}),
-    "more-weight-decay": Cell("five times the weight decay", {"weight_decay": 0.01}),
+    "less-weight-decay": Cell("a fifth of the weight decay", {"weight_decay": 0.002}),
     "moving-statistics": Cell("batch-norm momentum 0.99", {"batch_norm_momentum": 0.99}),
     "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
     "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
     "larger-batch": Cell(
-        "batches of 1024, twice the rate", {"batch_size": 1024, "learning_rate": 0.6, "weight_decay": 0.004}
+        "batches of 1024, twice the rate", {"batch_size": 1024, "learning_rate": 0.6, "weight_decay": 0.02}
     ),
     "adam": Cell("Adam 0.003", {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0}),
     "documented": Cell("the documented recipe", dataclasses.asdict(DOCUMENTED)),

@@ -67,7 +67,7 @@ def test_what_belongs_to_another_recipe_is_left_out_and_said(
 
 
 def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
-    values = SMALL | {"learning_rate": 0.1, "weight_decay": 0.001}
+    values = SMALL | {"learning_rate": 0.1, "weight_decay": 0.005}
     assert read_network(file(values), MODERN) == (values, [])
 
 

@@ -123,7 +123,7 @@ def test_modern_recipe_is_nesterov_sgd_without_rotation() -> None:
         "learning_rate": 0.3,
         "warmup": 0.2,
         "decay": "linear",
-        "weight_decay": 0.002,
+        "weight_decay": 0.01,
         "momentum": 0.9,
         "label_smoothing": 0.2,
         "batch_size": 256,
@@ -202,6 +202,6 @@ def test_optimizer_starts_at_the_peak_rate(recipe: Recipe, name: str, rate: floa
 @pytest.mark.usefixtures("tensorflow")
 def test_modern_optimizer_has_the_numbers_of_its_recipe() -> None:
     optimizer = MODERN.make_optimizer(offset_rate=64.0)
-    assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, True, 0.002)
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, True, 0.01)
     assert optimizer.offset_rate == 64.0
     assert MODERN.make_optimizer().offset_rate == 1.0
