@@ -124,7 +124,7 @@ MODERN = Recipe(
     alternating=True,
 )
 """The default. Rotation is left out: at small budgets it costs accuracy. Rate and weight decay come to about
-what Jordan (arXiv 2404.00498, 2024) has for batches of 1024. `benchmarks/recipe.py` measures what each element
-is worth."""
+what Jordan (arXiv 2404.00498, 2024) has for batches of 1024. `benchmarks/recipe.py` measures what each
+element is worth."""
 
 RECIPES = {recipe.name: recipe for recipe in (MODERN, DOCUMENTED)}
