@@ -14,8 +14,6 @@ from archsearch.errors import UserError
 from archsearch.task import recipe_of
 
 if TYPE_CHECKING:
-    import keras
-
     from archsearch.task import TrialTask
 
 DEVICES = ("one", "all")
@@ -70,7 +68,7 @@ def shared(task: TrialTask, num_devices: int) -> TrialTask:
     factor = batch_size / usual
     hypermodel, values = copy.deepcopy(task.hypermodel), dict(task.values)
     hypermodel.recipe = dataclasses.replace(recipe, batch_size=batch_size)
-    if _is_ours(hypermodel):
+    if is_ours(hypermodel):
         hypermodel.synchronized = True
         hypermodel.recipe = dataclasses.replace(
             hypermodel.recipe, learning_rate=factor * recipe.learning_rate
@@ -88,7 +86,7 @@ def _cut(images: Images | None, num_devices: int) -> Images | None:
     return Images(images.x[:kept], images.y[:kept])
 
 
-def _is_ours(hypermodel: Any) -> bool:
+def is_ours(hypermodel: Any) -> bool:
     """Whether its batch normalisation and its learning rate are ours to set."""
     return hasattr(hypermodel, "synchronized")
 
@@ -106,7 +104,7 @@ def notes(task: TrialTask, num_devices: int, *, num_validation: int) -> Iterator
         return
     batch_size = recipe_of(task.hypermodel, flip=True).batch_size
     yield f"{num_devices} devices share batches of {batch_size} images"
-    if _is_ours(task.hypermodel):
+    if is_ours(task.hypermodel):
         yield "the learning rate grows with the batch; batch normalisation sees all of it"
     else:
         yield (
@@ -116,19 +114,3 @@ def notes(task: TrialTask, num_devices: int, *, num_validation: int) -> Iterator
     left_out = num_validation - len(task.dataset.validation or ())
     if left_out:
         yield f"not validated on, for the devices have equal shares: {left_out} of {num_validation} images"
-
-
-def on_one(model: keras.Model, task: TrialTask) -> keras.Model:
-    """The trained network as one device has it, to be tested, saved and exported."""
-    import keras_tuner
-
-    hypermodel = copy.deepcopy(task.hypermodel)
-    if _is_ours(hypermodel):
-        hypermodel.synchronized = False
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(task.values)
-    alone = hypermodel.build(hp)
-    if not alone.built:
-        alone(task.dataset.train.x[:1])
-    alone.set_weights(model.get_weights())
-    return alone

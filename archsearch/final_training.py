@@ -14,7 +14,8 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.class_measures import CLASS_OBJECTIVES
 from archsearch.dataset import Splits, load
-from archsearch.devices import DEVICES, device_names, notes, on_one, shared, strategy_for
+from archsearch.delivery import delivered
+from archsearch.devices import DEVICES, device_names, notes, shared, strategy_for
 from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
@@ -350,11 +351,12 @@ class FinalTraining:
             except Diverged as error:
                 unfinished.remove()  # to go on from there would end the same way
                 raise UserError(f"The final training failed: {error}.") from error
+        as_it_is = final.strategy is None and final.options.precision == "float32"
         return Trained(
             final=final,
             record=record,
             splits=splits,
-            model=model if final.strategy is None else on_one(model, task),
+            model=model if as_it_is else delivered(model, task),
             history=history,
             start=unfinished.start,
             search_seconds=run.seconds if run else None,

@@ -16,6 +16,7 @@ import numpy as np
 import archsearch
 from archsearch import devices, runtime
 from archsearch.dataset import Images
+from archsearch.delivery import delivered
 from archsearch.task import TrainingData, TrialTask
 
 IMAGE_SHAPE = (8, 8, 1)
@@ -99,7 +100,7 @@ def trained(*, batch_size: int, rate: float, num_devices: int) -> tuple[list[Any
         for variable in model.variables:
             first, second = map(np.asarray, strategy.experimental_local_results(variable.value))
             apart = max(apart, float(np.abs(first.astype(np.float64) - second).max()))
-        model = devices.on_one(model, task)
+        model = delivered(model, task)
     return [np.asarray(each) for each in model.weights], curve, apart
 
 

@@ -94,6 +94,22 @@ def test_an_earlier_result_stays_until_the_new_one_is_complete(
     assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == ["documented"]
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_what_is_trained_in_half_precision_is_delivered_and_tested_in_single(
+    precision: str, tensorflow: Any, tmp_path: Path
+) -> None:
+    import keras
+
+    result = final_train(tmp_path, epochs=1, precision=precision)
+    assert result["precision"] == precision
+    model = keras.saving.load_model(tmp_path / "default" / "final" / "documented" / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    (_, _), (x, y) = data()
+    assert np.mean(np.asarray(model(x)).argmax(axis=1) == y) == result["test_accuracy"]
+    assert keras.config.dtype_policy().name == "float32"
+
+
 # Going on with an interrupted one.
 
 

@@ -1,0 +1,39 @@
+"""The trained network as every machine can use it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from archsearch import runtime
+from archsearch.devices import is_ours
+
+if TYPE_CHECKING:
+    import keras
+
+    from archsearch.task import TrialTask
+
+
+def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
+    """The same weights in a network of one device that computes in float32, to be tested, saved and exported.
+
+    A network keeps the precision it is built in, and half precision is slow where there are no units for it.
+
+    Args:
+        model: Trained, on any number of devices and in any precision.
+        task: What it was trained for.
+    """
+    import keras_tuner
+
+    hypermodel = copy.deepcopy(task.hypermodel)
+    if is_ours(hypermodel):
+        hypermodel.synchronized = False
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(task.values)
+    with runtime.own_precision():
+        runtime.set_precision("float32")
+        alone = hypermodel.build(hp)
+        if not alone.built:
+            alone(task.dataset.train.x[:1])
+    alone.set_weights(model.get_weights())
+    return alone
