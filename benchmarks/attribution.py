@@ -42,12 +42,13 @@ from archsearch.errors import UserError
 from archsearch.settings import parse_time
 from benchmarks.attribution import table
 from benchmarks.attribution.cells import CELLS, SERIES, Budget
-from benchmarks.attribution.lines import append, key, read
-from benchmarks.attribution.running import RunCommand, jobs, measured, run_command
+from benchmarks.attribution.running import RunCommand, jobs, key, measured, run_command
+from benchmarks.keeping import append, begin, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "attribution.jsonl"
 PAGE = ROOT / "docs" / "attribution.md"
+BEGIN = begin("attribution.py")
 
 
 def budget(text: str) -> Budget:
@@ -127,7 +128,7 @@ def main(argv: list[str]) -> None:
         print("\n".join(table.table(read(flags.results))))
     elif flags.store:
         page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(table.placed(page, read(flags.results)), encoding="utf-8")
+        PAGE.write_text(between(page, BEGIN, table.table(read(flags.results))), encoding="utf-8")
     else:
         # So that the process of a cell ends with this one.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -1,7 +1,7 @@
 """What each element of the modern recipe is worth: one removed, or another put in its place, at a time.
 
-    python benchmarks/recipe.py                 # the cells that are missing, some 5 minutes each on 2 cores
-    python benchmarks/recipe.py --table         # what there is, as a table in Markdown
+    python benchmarks/recipe.py                 # the cells that are missing, 3 to 6 minutes each on 2 cores
+    python benchmarks/recipe.py --table         # what there is; --store puts it in docs/recipe.md
 
 Every cell trains the same network for the same epochs on CIFAR-10's training part, and is judged on the
 validation part only; the test part is never read. One line of benchmarks/results/recipe.jsonl a run, so that
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
 import sys
 import time
@@ -25,9 +24,13 @@ from scipy.special import stdtrit
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch import runtime
+from benchmarks.keeping import append, begin, between, read
 from space.recipe import DOCUMENTED, MODERN
 
-RESULTS = Path(__file__).parent / "results" / "recipe.jsonl"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "recipe.jsonl"
+PAGE = ROOT / "docs" / "recipe.md"
+BEGIN = begin("recipe.py")
 EPOCHS = 6
 SEEDS = (0, 1)
 NETWORK: dict[str, Any] = {
@@ -138,25 +141,6 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
     }
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines so far; one that was torn by a kill is left out."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines
-
-
-def append(path: Path, line: Mapping[str, Any]) -> None:
-    """One more line, which begins on its own even where the last one was torn."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("ab") as file:
-        file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
-
-
 def is_done(lines: list[dict[str, Any]], name: str, seed: int, *, epochs: int) -> bool:
     """Whether the cell stands there; with other epochs, or of another recipe, it would be another one.
 
@@ -178,6 +162,9 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
 
     The deviation between seeds is pooled over all cells, for two seeds say little about one.
     """
+    if not lines:
+        yield "Nothing was run yet."
+        return
     scores = {name: [100 * line["val_accuracy"] for line in lines if line["cell"] == name] for name in CELLS}
     scores = {name: each for name, each in scores.items() if each}
     freedom = sum(len(each) - 1 for each in scores.values())
@@ -196,9 +183,26 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         verdict = "within noise" if abs(difference) <= half else "worse" if difference < 0 else "better"
         interval = f"{difference - half:+.2f} to {difference + half:+.2f}"
         yield f"{begin} {difference:+.2f} ({interval}) | {verdict} |"
-    if freedom:
+    yield ""
+    missing = [name for name in CELLS if len(scores.get(name, ())) < len(SEEDS)]
+    if missing:
+        yield f"Not run yet with every seed: {', '.join(missing)}."
         yield ""
+    if freedom:
         yield f"Deviation between seeds {(squares / freedom) ** 0.5:.2f} points, pooled over all rows."
+        yield ""
+    yield _circumstances(lines)
+
+
+def _circumstances(lines: list[dict[str, Any]]) -> str:
+    told = dict.fromkeys(
+        f"{line['num_images']:,} training and {line['num_validation']:,} validation images, {line['epochs']} "
+        f"epochs; {line['machine']['processor']}, {line['machine']['cores']} cores; TensorFlow "
+        f"{line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
+        for line in lines
+    )
+    longest = max(line["seconds"] for line in lines)
+    return f"{' and '.join(told)}. The longest run took {longest / 60:.1f} minutes."
 
 
 def main() -> None:
@@ -208,10 +212,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="train on a part of the images (all)")
     parser.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS), metavar="CELL")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="print what there is")
+    parser.add_argument("--table", action="store_true", help="print what there is, and end")
+    parser.add_argument("--store", action="store_true", help="put it in docs/recipe.md, and end")
     flags = parser.parse_args()
     if flags.table:
         print("\n".join(table(read(flags.results))))
+        return
+    if flags.store:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(between(page, BEGIN, table(read(flags.results))), encoding="utf-8")
         return
     runtime.import_tensorflow()
     for seed in SEEDS:

@@ -19,12 +19,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.keeping import begin, between
 from benchmarks.versus import cells, table
 from benchmarks.versus.processes import import_everything, in_child
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "versus.json"
 PAGE = ROOT / "docs" / "versus.md"
+BEGIN = begin("versus.py")
 
 
 def measured(names: list[str]) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def store(results: dict[str, Any]) -> None:
     ordered = {name: known[name] for name in cells.names() if name in known}
     RESULTS.write_text(json.dumps(now | {"cells": ordered}, indent=2) + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(table.placed(page, json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    lines = table.table(json.loads(RESULTS.read_text(encoding="utf-8")))
+    PAGE.write_text(between(page, BEGIN, lines), encoding="utf-8")
 
 
 def main() -> None:

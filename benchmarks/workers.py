@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.keeping import begin, between
 from benchmarks.versus import table as versus_table
 from benchmarks.versus import workers as searches
 from benchmarks.versus.sides import OURS, SIDES, STOCK
@@ -28,7 +29,7 @@ from benchmarks.versus.sides import OURS, SIDES, STOCK
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "workers.json"
 PAGE = ROOT / "docs" / "workers.md"
-BEGIN = "<!-- benchmarks/workers.py writes from here -->"
+BEGIN = begin("workers.py")
 
 WORKERS = (1, 2)
 EPOCHS = 3
@@ -204,7 +205,7 @@ def main() -> None:
         return
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(versus_table.between(page, BEGIN, table(results)), encoding="utf-8")
+    PAGE.write_text(between(page, BEGIN, table(results)), encoding="utf-8")
     print(f"The table is in {PAGE.relative_to(ROOT)}, the figures in {RESULTS.relative_to(ROOT)}.")
 
 

@@ -17,7 +17,7 @@ from archsearch.flags import final_parser, search_parser
 from archsearch.plan import Cost, Plan, Rung, Speed, plan_brackets
 from benchmarks.attribution import running, table
 from benchmarks.attribution.cells import CELLS, Budget, Job
-from benchmarks.attribution.lines import append, read
+from benchmarks.keeping import append, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINE = {"processor": "a processor", "cores": 2, "gpus": []}
@@ -387,10 +387,4 @@ def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_
 
 def test_the_page_is_made_from_the_results(script: Any) -> None:
     page = script["PAGE"].read_text(encoding="utf-8")
-    assert table.placed(page, read(script["RESULTS"])) == page
-
-
-@pytest.mark.parametrize("page", ["", table.BEGIN, f"{table.BEGIN} {table.END} {table.END}"])
-def test_a_page_without_one_pair_of_marks_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match="one line <!-- benchmarks"):
-        table.placed(page, [])
+    assert between(page, script["BEGIN"], table.table(read(script["RESULTS"]))) == page

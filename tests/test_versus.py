@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.keeping import begin, between
 from benchmarks.versus import cells, kills, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ def test_every_cell_has_its_figures_and_no_others() -> None:
 
 def test_the_page_is_made_from_the_figures() -> None:
     page = (ROOT / "docs" / "versus.md").read_text("utf-8")
-    assert table.placed(page, RESULTS) == page
+    assert between(page, begin("versus.py"), table.table(RESULTS)) == page
     rows = {name.split("/")[0] for name in RESULTS["cells"]}
     assert all((f"| `{row}` |" in page) is (row in rows) for row in cells.ROWS)
 
@@ -54,12 +55,6 @@ def test_every_row_can_be_measured_again_by_a_command_on_the_page() -> None:
         line.split("--only ")[1] for line in page.splitlines() if "--only " in line and "#" not in line
     ]
     assert cells.names(commands) == cells.names()
-
-
-@pytest.mark.parametrize("page", ["", table.BEGIN, f"{table.BEGIN} {table.END} {table.END}"])
-def test_a_page_without_one_pair_of_marks_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match="one line <!-- benchmarks"):
-        table.placed(page, RESULTS)
 
 
 def test_an_unknown_cell_is_refused_with_the_list() -> None:

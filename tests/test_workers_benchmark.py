@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.keeping import between
 from benchmarks.versus import table as versus_table
 from benchmarks.versus import workers
 
@@ -84,7 +85,7 @@ def test_the_table_sets_both_sides_beside_each_other(benchmark: dict[str, Any]) 
 def test_the_page_is_made_from_the_figures_where_there_are_any(benchmark: dict[str, Any]) -> None:
     page, stored = benchmark["PAGE"].read_text("utf-8"), benchmark["RESULTS"]
     lines = benchmark["table"](json.loads(stored.read_text("utf-8"))) if stored.exists() else ()
-    assert versus_table.between(page, benchmark["BEGIN"], lines) == page
+    assert between(page, benchmark["BEGIN"], lines) == page
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -16,9 +16,15 @@ from archsearch.errors import UserError
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json
 from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, Job, series
-from benchmarks.attribution.lines import Line, key
+from benchmarks.keeping import Line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def key(line: Line) -> tuple[str, str, int]:
+    """Cell, budget and seed, of which there is one line."""
+    return line["cell"], line["budget"], line["seed"]
+
 
 RunCommand = Callable[[Sequence[str]], str]
 """Runs one of the commands of a job to its end, and gives what it printed on stdout."""

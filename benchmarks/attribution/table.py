@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 from archsearch.plan import format_seconds
 from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, series
-from benchmarks.attribution.lines import Line
-
-BEGIN = "<!-- benchmarks/attribution.py writes from here -->"
-END = "<!-- to here -->"
+from benchmarks.keeping import Line
 
 EQUAL = 0.05
 """By which the seconds of a run may differ from the budget, to count as equal."""
@@ -238,16 +235,3 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
         yield from (f"- {remark}" for remark in remarks(group))
         yield ""
     yield circumstances(lines)
-
-
-def placed(page: str, lines: Sequence[Line]) -> str:
-    """The page with the table of these results between its marks.
-
-    Raises:
-        ValueError: The page has not exactly one pair of marks.
-    """
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"The page must have one line {BEGIN} and one line {END}.")
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return "".join([before, BEGIN, "\n\n", "\n".join(table(lines)), "\n\n", END, after])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import mean
 from typing import Any
 
 from benchmarks.versus.kills import IN_TRAINING, IN_WRITING
 from benchmarks.versus.sides import OURS, STOCK
-
-BEGIN = "<!-- benchmarks/versus.py writes from here -->"
-END = "<!-- to here -->"
 
 Cell = Mapping[str, Any]
 
@@ -137,21 +134,3 @@ def circumstances(versions: Mapping[str, str], machine: Mapping[str, Any]) -> st
         f"Python {versions['python']}; {machine['processor']}, {machine['cores']} cores, "
         f"{'no GPU' if not machine['gpus'] else ', '.join(machine['gpus'])}, {machine['system']}."
     )
-
-
-def placed(page: str, results: Mapping[str, Any]) -> str:
-    """The page with the table of these results between its marks."""
-    return between(page, BEGIN, table(results))
-
-
-def between(page: str, begin: str, lines: Iterable[str]) -> str:
-    """The page with these lines between its marks.
-
-    Raises:
-        ValueError: The page has not exactly one pair of marks.
-    """
-    if page.count(begin) != 1 or page.count(END) != 1:
-        raise ValueError(f"The page must have one line {begin} and one line {END}.")
-    before, _, rest = page.partition(begin)
-    after = rest.partition(END)[2]
-    return "".join([before, begin, "\n\n", "\n".join(lines), "\n\n", END, after])
