@@ -162,7 +162,9 @@ def _bars(axes: Axes, trace: Data) -> None:
     errors = _numbers(trace["error_x"]["array"]) if "error_x" in trace else None
     names = [_text(name) for name in trace["y"]]
     mark = trace["marker"]
+    edge = mark.get("line", {"width": 0, "color": "@card"})
     style: dict[str, Any] = {"color": _colour(mark["color"])}
+    style |= {"edgecolor": _colour(edge["color"]), "linewidth": edge["width"]}
     if "pattern" in mark:
         style |= {"hatch": 3 * mark["pattern"]["shape"], "edgecolor": _colour(mark["pattern"]["fgcolor"])}
     axes.barh(
