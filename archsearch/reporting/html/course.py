@@ -166,7 +166,7 @@ def timeline(findings: Findings) -> Plot | None:
     return plot(
         "timeline",
         "Timeline by worker",
-        "Each bar is one trial, from its start to its end. In a gap the worker had nothing to do.",
+        "Each bar is one trial, from its start to its end. In a gap the worker trained nothing.",
         data,
         {
             "barmode": "overlay",
