@@ -78,6 +78,16 @@ def test_the_history_says_what_the_reports_does() -> None:
     np.testing.assert_allclose(np.asarray(best.get_ydata(), float), [0.6, 0.7, 0.7])
 
 
+def test_the_baseline_is_a_point_of_the_history_like_every_trial() -> None:
+    first = findings().records[:1]
+    _, _, figure = next(search_figures(Findings("mine", first, {})))
+    (axes,) = figure.axes
+    (point,) = axes.collections
+    np.testing.assert_allclose(point.get_offsets(), [[first[0].elapsed_seconds / 60, 0.6]], rtol=1e-4)
+    low, high = axes.get_ylim()
+    assert 0.5 < low < 0.6 < high < 0.7, "a single score is not drawn from below 0 to above 1"
+
+
 def test_trials_without_a_score_stand_at_the_bottom_edge() -> None:
     _, _, figure = next(search_figures(findings()))
     figure.draw_without_rendering()

@@ -167,6 +167,16 @@ def test_tiles_compare_the_costs_with_those_of_the_baseline() -> None:
     assert shown["macs per image"].note == "incumbent; 0.25 × the baseline's"
 
 
+@pytest.mark.parametrize(
+    ("finished", "sentence"), [(False, "No trial has succeeded yet."), (True, "No trial succeeded.")]
+)
+def test_where_nothing_succeeded_there_is_nothing_to_train(finished: bool, sentence: str) -> None:
+    known = findings(record("a", None), finished=finished)
+    assert answer(known).sentence == sentence
+    assert "train the incumbent in full" not in dict(commands(known))
+    assert "train the incumbent in full" in dict(commands(findings(record("a", 0.5))))
+
+
 # Tables.
 
 
@@ -206,7 +216,8 @@ def test_final_trainings_stand_above_what_was_published() -> None:
     result = {"test_accuracy": 0.8, "test_accuracy_tta": 0.81, "trial_id": "a", "published": published}
     known = Findings("mine", [], {}, finals=[Final("best", result, ())])
     mine, theirs = final_rows(known)
-    assert (mine.name, mine.test_accuracy) == ("best (trial a)", "0.8000 (0.8100 with several views)")
+    assert (mine.name, mine.test_accuracy) == ("best (trial a)", "0.8000")
+    assert mine.several_views == "0.8100 with several views"
     assert (theirs.name, theirs.test_accuracy) == ("documented network, as published", "0.8748")
 
 
@@ -743,11 +754,24 @@ def test_the_header_says_whether_the_search_is_running_interrupted_or_finished(t
     with run.locked():
         assert state(read_findings(run)).startswith("The search is running; 1 trial ended")
         assert 'id="state">The search is running' in write_report(run).read_text(encoding="utf-8")
-    assert state(read_findings(run)).startswith("The search was interrupted after 1 trial;")
+    assert state(read_findings(run)).startswith("The search was interrupted: 1 trial ended;")
     run.settings.write_text('{"finished": true}')
     assert state(read_findings(run)) == "The search is finished: 1 trial ended."
     run.settings.unlink()
     assert state(read_findings(run)) == ""
+
+
+def test_a_failed_trial_that_was_drawn_again_is_none_of_the_planned(
+    made_up_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    run = made_up_run(tmp_path / "mine", num_trials=10)
+    known = read_findings(run)
+    num, planned = len(known.completed), known.num_planned
+    more = dataclasses.replace(known, records=[*known.records, record("again-a0", None)])
+    assert f"{num} of {planned} planned trials completed" in state(more)
+    shown = {tile.title: tile for tile in tiles(more)}["trials completed"]
+    failed = len(more.records) - num
+    assert (shown.value, shown.note) == (str(num), f"of {planned} planned; {failed} ended without a score")
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -846,6 +870,10 @@ LOOKING = """<script>
     const seen = { width: innerWidth, scrolled: root.scrollWidth, clicks: {} };
     seen.dark = matchMedia("(prefers-color-scheme: dark)").matches;
     seen.ink = getComputedStyle(document.body).color;
+    seen.axis = getComputedStyle(document.querySelector("#plot-parallel .axis .domain")).stroke;
+    const boxes = [...document.querySelectorAll("figure .scroll")];
+    const cut = boxes.filter((box) => box.scrollWidth > box.clientWidth);
+    seen.cut = cut.map((box) => box.firstElementChild.id);
     for (const button of document.querySelectorAll(".choice button")) {
       const plot = document.getElementById("plot-" + button.dataset.plot);
       button.click();
@@ -962,18 +990,23 @@ def test_nothing_is_wider_than_the_window(
     seen = looked_at(write_report(run), tmp_path / "profile", width=width)
     assert seen["width"] == width
     assert seen["scrolled"] <= width
+    # The axes of the parallel coordinates would be too close on a phone.
+    assert seen["cut"] == (["plot-parallel"] if width == 390 else [])
 
 
 @pytest.mark.end_to_end
 @needs_browser
-@pytest.mark.parametrize(("scheme", "ink"), [(0, "rgb(236, 239, 243)"), (1, "rgb(22, 25, 29)")])
+@pytest.mark.parametrize(
+    ("scheme", "ink", "axis"),
+    [(0, "rgb(236, 239, 243)", "rgb(201, 209, 218)"), (1, "rgb(22, 25, 29)", "rgb(48, 54, 61)")],
+)
 def test_the_page_follows_the_colours_that_are_preferred(
-    made_up_run: Callable[..., RunFolder], tmp_path: Path, scheme: int, ink: str
+    made_up_run: Callable[..., RunFolder], tmp_path: Path, scheme: int, ink: str, axis: str
 ) -> None:
     run = made_up_run(tmp_path / "run", num_trials=10)
     flag = f"--blink-settings=preferredColorScheme={scheme}"
     seen = looked_at(write_report(run), tmp_path / "profile", flag)
-    assert (seen["dark"], seen["ink"]) == (scheme == 0, ink)
+    assert (seen["dark"], seen["ink"], seen["axis"]) == (scheme == 0, ink, axis)
 
 
 @pytest.mark.end_to_end

@@ -123,7 +123,7 @@ def test_on_the_command_line_it_names_the_class_of_a_picture_or_shows_its_layers
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "LA", "CMYK"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "LA", "CMYK", "I;16"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_reads_a_picture_as_this_project_does(
     tensorflow: Any, tmp_path: Path, mode: str, channels: int
@@ -133,7 +133,11 @@ def test_it_reads_a_picture_as_this_project_does(
     result = json.loads(made(tmp_path, shape=(16, 12, channels)))
     namespace: dict[str, Any] = {"__name__": "model"}
     exec(script(result), namespace)
-    picture = Image.fromarray(final_folders.pixels(1, (37, 90, 4))[0], "RGBA").convert(mode)
+    picture = Image.fromarray(final_folders.pixels(1, (37, 90, 4))[0], "RGBA")
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
     path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
     picture.save(path)
     assert np.array_equal(namespace["read_picture"](path), read_picture(path, (16, 12, channels)))

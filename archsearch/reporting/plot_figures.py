@@ -131,7 +131,7 @@ def _draw_into(axes: Axes, view: View, title: str) -> None:
 def _scatter(axes: Axes, trace: Data) -> None:
     x, y = _numbers(trace["x"]), _numbers(trace["y"])
     place: dict[str, Any] = {"transform": axes.get_xaxis_transform()} if trace.get("yaxis") == "y2" else {}
-    label = _text(trace.get("name", "_none"))
+    label = _text(trace["name"]) if "name" in trace and trace.get("showlegend", True) else "_none"
     line, mark = trace.get("line", {}), trace.get("marker", {})
     if "lines" in trace["mode"]:
         axes.plot(
@@ -162,7 +162,9 @@ def _bars(axes: Axes, trace: Data) -> None:
     errors = _numbers(trace["error_x"]["array"]) if "error_x" in trace else None
     names = [_text(name) for name in trace["y"]]
     mark = trace["marker"]
+    edge = mark.get("line", {"width": 0, "color": "@card"})
     style: dict[str, Any] = {"color": _colour(mark["color"])}
+    style |= {"edgecolor": _colour(edge["color"]), "linewidth": edge["width"]}
     if "pattern" in mark:
         style |= {"hatch": 3 * mark["pattern"]["shape"], "edgecolor": _colour(mark["pattern"]["fgcolor"])}
     axes.barh(

@@ -9,7 +9,7 @@ from archsearch.plan import format_epochs, format_seconds
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import count_text
 from archsearch.standing import Lift
-from archsearch.trials import Role, Status, TrialRecord
+from archsearch.trials import Role, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ def answer(findings: Findings) -> Answer:
     if best is None:
         ended = len(findings.records)
         sentence = "No trial has succeeded yet." if ended else "No trial has ended yet."
+        if ended and findings.finished:
+            sentence = "No trial succeeded."
         return Answer(sentence, f"{_trials(ended)} ended without a score." if ended else "", found=False)
     if best is base:
         return Answer(*_baseline_leads(findings), found=False)
@@ -52,15 +54,16 @@ def answer(findings: Findings) -> Answer:
 
 def state(findings: Findings) -> str:
     """Whether more is to come; empty where that is not known."""
-    ended = _trials(len(findings.records))
-    planned = f" of {findings.num_planned} planned" if findings.num_planned else ""
+    ended = f"{_trials(len(findings.records))} ended"
+    if findings.num_planned:  # failed trials are drawn again, so more can end than were planned
+        ended = f"{len(findings.completed)} of {findings.num_planned} planned trials completed"
     if findings.running:
-        return f"The search is running; {ended}{planned} ended when this was written. Load it again later."
+        return f"The search is running; {ended} when this was written. Load it again later."
     if findings.finished is None:
         return ""
     if findings.finished:
-        return f"The search is finished: {ended}{planned} ended."
-    return f"The search was interrupted after {ended}{planned}; the same command continues it."
+        return f"The search is finished: {ended}."
+    return f"The search was interrupted: {ended}; the same command continues it."
 
 
 def _baseline_leads(findings: Findings) -> tuple[str, str]:
@@ -140,11 +143,10 @@ def tiles(findings: Findings) -> Iterator[Tile]:
             value = getattr(best, name)
             if value:
                 yield Tile(title, count_text(value), _ratio(value, base, name, best))
-    ended = len(findings.records)
-    failed = sum(record.status is not Status.COMPLETED for record in findings.records)
+    completed = len(findings.completed)
+    failed = len(findings.records) - completed
     planned = f"of {findings.num_planned} planned; " if findings.num_planned else ""
-    without = f"{failed} without a score" if failed else "all with a score"
-    yield Tile("trials ended", str(ended), planned + without)
+    yield Tile("trials completed", str(completed), f"{planned}{failed or 'none'} ended without a score")
     if findings.records:
         yield Tile("time of the search", format_seconds(findings.seconds), "to the end of the last trial")
 

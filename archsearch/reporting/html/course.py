@@ -79,6 +79,20 @@ def _scores(findings: Findings) -> Iterator[Data]:
             line={"color": "@ink", "dash": "dash", "width": 1.5},
             hovertemplate="baseline %{y:.4f}",
         )
+        yield scatter(
+            _minutes([base]),
+            [base.score],
+            mode="markers",
+            name="baseline",
+            showlegend=False,  # the line has an entry
+            marker={
+                "symbol": "diamond-open",
+                "size": 12,
+                "color": "@ink",
+                "line": {"width": 2, "color": "@ink"},
+            },
+            hovertemplate="%{y:.4f} at %{x:.1f} min",
+        )
 
 
 def _best_so_far(findings: Findings) -> Iterator[Data]:
@@ -152,7 +166,7 @@ def timeline(findings: Findings) -> Plot | None:
     return plot(
         "timeline",
         "Timeline by worker",
-        "Each bar is one trial, from its start to its end. In a gap the worker had nothing to do.",
+        "Each bar is one trial, from its start to its end. In a gap the worker trained nothing.",
         data,
         {
             "barmode": "overlay",

@@ -62,7 +62,7 @@ def _rung_curves(findings: Findings, epochs: int, metric: str) -> View | None:
         return None
     left_out = f", {MAX_CURVES} drawn" if len(others) > MAX_CURVES else ""
     layout = {
-        "xaxis": axis("epoch", dtick=1 if epochs <= 10 else None, range=[0.8, epochs + 0.2]),
+        "xaxis": _epochs(epochs),
         "yaxis": axis(label(metric), **spread(values)),
     }
     return View(f"{format_epochs(epochs)} (n = {len(rung)}{left_out})", data, layout)
@@ -86,6 +86,12 @@ def _lines(name: str, records: Sequence[TrialRecord], line: Data, metric: str) -
         line=line,
         hovertemplate=f"{name} %{{text}}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
     )
+
+
+def _epochs(number: int) -> Data:
+    """The axis: no parts of an epoch, and room at both ends."""
+    room = 0.2 if number <= 10 else 0.02 * number
+    return axis("epoch", dtick=1 if number <= 10 else None, range=[1 - room, number + room])
 
 
 def two_curves(name: str, title: str, caption: str, curves: Mapping[str, Sequence[Data]]) -> Plot | None:
@@ -112,6 +118,7 @@ def two_curves(name: str, title: str, caption: str, curves: Mapping[str, Sequenc
             if any(epoch.get(f"{part}{metric}") is not None for epoch in curve)
         ]
         if data:
-            layout = {"xaxis": axis("epoch", rangemode="tozero"), "yaxis": axis(metric)}
+            longest = max(len(curve) for curve in curves.values())
+            layout = {"xaxis": _epochs(longest), "yaxis": axis(metric)}
             views.append(View(metric, data, layout))
     return Plot(name, title, caption, views) if views else None

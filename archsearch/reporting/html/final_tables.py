@@ -20,6 +20,8 @@ class FinalRow:
 
     name: str
     test_accuracy: str
+    several_views: str
+    """The same with several views; empty if they were not asked for."""
     test_loss: str
     train_accuracy: str
     params: str
@@ -34,7 +36,7 @@ def final_rows(findings: Findings) -> Iterator[FinalRow]:
     for final in findings.finals:
         result = final.result
         tta = result.get("test_accuracy_tta")
-        views = f" ({_decimals(tta)} with several views)" if tta else ""
+        views = f"{_decimals(tta)} with several views" if tta else ""
         trial = f" (trial {result['trial_id']})" if result.get("trial_id") else ""
         yield _final_row(f"{final.name}{trial}", result, views)
         published = published or result.get("published")
@@ -46,7 +48,8 @@ def _final_row(name: str, result: Mapping[str, Any], views: str) -> FinalRow:
     params, macs, seconds = (result.get(key) for key in ("params", "macs", "seconds"))
     return FinalRow(
         name=name,
-        test_accuracy=_decimals(result.get("test_accuracy")) + views,
+        test_accuracy=_decimals(result.get("test_accuracy")),
+        several_views=views,
         test_loss=_decimals(result.get("test_loss")),
         train_accuracy=_decimals(result.get("train_accuracy")),
         params=count_text(params) if isinstance(params, int) else "",

@@ -61,16 +61,17 @@
     const data = painted(structuredClone(view.data), style);
     const parallel = data.some((trace) => trace.type === "parcoords");
     const layout = structuredClone(view.layout);
+    const printing = root.classList.contains("printing");
     if (parallel) {
       layout.margin = { l: 54, r: 60, t: 96, b: 22 };
-      if (element.clientWidth < 62 * data[0].dimensions.length) Object.assign(data[0], { labelangle: -45, tickfont: { size: 8 } });
+      if (element.clientWidth < 62 * data[0].dimensions.length) Object.assign(data[0], { labelangle: -45, tickfont: { size: printing ? 8 : 10 } });
     }
     // On paper two to a page.
-    const height = root.classList.contains("printing") && element.clientWidth > 500 && plot.height > 320 ? Math.round(0.72 * plot.height) : plot.height;
+    const height = printing && element.clientWidth > 500 && plot.height > 320 ? Math.round(0.72 * plot.height) : plot.height;
     element.style.height = height + "px";
     return Plotly.react(element, data, laidOut(layout, element.clientWidth, height, style), {
       displaylogo: false,
-      displayModeBar: touch || plot.height < 300 ? false : "hover",
+      displayModeBar: touch || parallel || plot.height < 300 ? false : "hover",
       modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
       toImageButtonOptions: { filename: plot.name, scale: 2 },
     }).then(() => { element.dataset.drawn = "yes"; element.dataset.width = element.clientWidth; });

@@ -29,8 +29,8 @@ from archsearch.trials import TrialRecord
 
 RANKS_INTRO = (
     "Each point is a network that was promoted: its score on the lower rung against that on the next. Near "
-    "ρ = 1 the lower rung ordered them as the higher one did. Only the best of the lower rung are promoted, "
-    "and their order is the hardest to tell."
+    "ρ\u00a0=\u00a01 the lower rung ordered them as the higher one did. Only the best of the lower rung are "
+    "promoted, and their order is the hardest to tell."
 )
 
 
@@ -125,7 +125,7 @@ def plot_sections(findings: Findings) -> list[Section]:
             3,
             RANKS_INTRO,
         ),
-        Section("finals", "Final training", _finals(findings)),
+        Section("finals", "Course of the final training", _finals(findings)),
     ]
     return [section for section in sections if section.plots]
 

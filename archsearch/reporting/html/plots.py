@@ -133,8 +133,13 @@ def value_text(value: object) -> str:
 
 
 def spread(values: Sequence[float]) -> Data:
-    """A logarithmic axis where a loss that diverged would press all others onto one line."""
+    """A logarithmic axis where a loss that diverged would press all others onto one line.
+
+    Where all are equal a narrow one: by itself it would reach one below and above, whatever that means.
+    """
     low, high = min(values, default=0.0), max(values, default=0.0)
+    if values and low == high:
+        return {"range": rounded([low - 0.05 * abs(low), low + 0.05 * abs(low)])} if low else {}
     return {"type": "log"} if 0 < 100 * low < high else {}
 
 

@@ -77,7 +77,8 @@ def commands(findings: Findings) -> Iterator[tuple[str, str]]:
     if flags is not None:
         again = shlex.join(["--run", f"{findings.name}-again"])
         yield "search the same again", f"python search.py {again}{logs}{flags}"
-    yield "train the incumbent in full", f"python final_train.py --best{_where(findings)}"
+    if findings.incumbent is not None:
+        yield "train the incumbent in full", f"python final_train.py --best{_where(findings)}"
     yield "see every curve", f"tensorboard --logdir {shlex.quote(f'{findings.logs}/{findings.name}')}"
     yield "write this report again", f"archsearch report {name}{logs}"
 

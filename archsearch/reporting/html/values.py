@@ -60,7 +60,7 @@ def parallel_coordinates(findings: Findings) -> Plot | None:
         "only the trials in that range; drag its name to move the axis.",
         views,
         height=470,
-        min_width=110 + 68 * (len(found) + 1),
+        min_width=110 + 52 * (len(found) + 1),
     )
 
 
