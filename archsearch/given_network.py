@@ -184,10 +184,14 @@ def read_values(path: Path) -> dict[str, Any]:
         UserError: It cannot be read, or holds none.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"--baseline {path} cannot be read: {why}.") from error
+        stored = json.loads(path.read_bytes())  # in any UTF, with the mark that Windows puts first or without
+    except OSError as error:
+        raise UserError(f"--baseline {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"--baseline {path} cannot be read: {str(error).rstrip('.')}. It takes values in JSON, or a "
+            "model saved with `model.save('NAME.keras')`."
+        ) from error
     values = stored.get("hyperparameters", stored) if isinstance(stored, dict) else None
     if not isinstance(values, dict) or not all(
         isinstance(value, str | int | float | bool) for value in values.values()
