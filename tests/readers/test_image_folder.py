@@ -248,7 +248,7 @@ def test_a_folder_that_may_be_listed_but_not_entered_loses_no_image_without_a_wo
 
     monkeypatch.setattr(Path, "stat", refusing(stat))
     monkeypatch.setattr(Path, "read_bytes", refusing(read_bytes))
-    with pytest.raises(UserError, match="No training image of the class b .*Permission denied"):
+    with pytest.raises(UserError, match=r"No training image of the class b .*Permission denied"):
         read(root, cache=tmp_path / "cache")
 
 
