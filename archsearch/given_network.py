@@ -113,15 +113,27 @@ def read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
     return read_values(Path(settings.baseline)), []
 
 
-def check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
-    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
-    names = [hp.name for hp in space]
+def check_values(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
+    """Refuses a baseline with values that the space does not ask for, or of another kind than its own.
+
+    Most likely their names are misspelled.
+    """
+    names = {hp.name: hp.default for hp in space}
     unknown = [name for name in baseline if name not in names]
     if unknown:
         raise UserError(
             f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
             f"{', '.join(names)}."
         )
+    for name, value in baseline.items():
+        default = names[name]
+        # A whole number may stand for any; True is no number.
+        kinds = (int, float) if type(default) is float else (type(default),)
+        if type(value) not in kinds:
+            raise UserError(
+                f"--baseline {settings.baseline}: {name} must be of the kind of {default!r}, the default of "
+                f"the space, got {value!r}."
+            )
 
 
 def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
