@@ -118,18 +118,18 @@ def check_values(baseline: Mapping[str, Any], space: Iterable[Any], settings: Se
 
     Most likely their names are misspelled.
     """
-    names = {hp.name: hp.default for hp in space}
-    unknown = [name for name in baseline if name not in names]
+    known = {hp.name: hp for hp in space}
+    unknown = [name for name in baseline if name not in known]
     if unknown:
         raise UserError(
             f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
-            f"{', '.join(names)}."
+            f"{', '.join(known)}."
         )
     for name, value in baseline.items():
-        default = names[name]
-        # A whole number may stand for any; True is no number.
-        kinds = (int, float) if type(default) is float else (type(default),)
-        if type(value) not in kinds:
+        default = known[name].default
+        any_number = isinstance(default, float) or type(known[name]).__name__ == "Float"
+        # Not by `isinstance`: for that True is a whole number.
+        if type(value) not in ((int, float) if any_number else (type(default),)):
             raise UserError(
                 f"--baseline {settings.baseline}: {name} must be of the kind of {default!r}, the default of "
                 f"the space, got {value!r}."
