@@ -30,7 +30,7 @@ def search(
     hypermodel: keras_tuner.HyperModel | None = None,
     callbacks: Sequence[SearchCallback] = (),
     verbose: bool = True,
-    max_time: str | None = None,
+    max_time: str | float | None = None,
     **settings: Any,
 ) -> Run:
     """Searches, or continues the search stored under this name, and returns it.
@@ -43,18 +43,28 @@ def search(
         hypermodel: Another space than the built-in one: its models take raw pixels and one-hot labels.
         callbacks: Told of every trial.
         verbose: Whether plan and progress are printed on stderr.
-        max_time: Such as "30m", the default; of the whole search, over all its sessions.
+        max_time: Such as "30m", the default, or a number of minutes; of the whole search, over all its
+            sessions.
         **settings: Any other field of `archsearch.settings.SearchSettings`, such as `max_epochs=9`. What
             is not given is the default, or what the run stored.
 
     Raises:
         UserError: With one sentence that says what to do.
     """
+    from archsearch.callbacks import SearchCallback
     from archsearch.reporting.console import ConsoleReporter
     from archsearch.run_folder import RunFolder
     from archsearch.searching import Search
     from archsearch.settings import given_settings
 
+    for callback in callbacks:
+        if not isinstance(callback, SearchCallback):
+            raise UserError(
+                "`callbacks` takes instances of classes derived from archsearch.callbacks.SearchCallback, "
+                f"got {callback!r}."
+            )
+    if isinstance(hypermodel, type) or not (hypermodel is None or hasattr(hypermodel, "build")):
+        raise UserError(f"`hypermodel` must be an instance of a keras_tuner.HyperModel, got {hypermodel!r}.")
     return Search(
         data=data,
         folder=RunFolder.named(run, logs),

@@ -14,7 +14,9 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -118,7 +120,9 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
     heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _interrupt) for number in heeded}
     try:
-        status = command()
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_warn, otherwise=warnings.showwarning)
+            status = command()
         if sys.stdout is not None:
             sys.stdout.flush()  # what fails then would fail when the interpreter ends
         return status
@@ -146,6 +150,16 @@ def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], *where: Any, otherwise: Callable[..., None], **more: Any
+) -> None:
+    """What a person is to know is shown as a sentence, without the place in the code."""
+    if category is UserWarning and sys.stderr is not None:
+        print(message, file=sys.stderr)
+    else:
+        otherwise(message, category, *where, **more)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -111,6 +111,12 @@ def fitted_values(
 
 
 def _notes(num: int, dropped: Mapping[str, set[str]], beyond: int) -> Iterable[str]:
+    if not num and not beyond:
+        yield (
+            "Of the earlier runs nothing is left in this space but the baseline of this search, which is "
+            "trained anyway."
+        )
+        return
     networks = "1 network" if num == 1 else f"{num} networks"
     yield f"The search begins with {networks} of earlier runs."
     for name, values in dropped.items():

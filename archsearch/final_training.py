@@ -23,7 +23,7 @@ from archsearch.final_result import RESULT, Epoch, Trained, leave
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.measuring import measure
 from archsearch.own_space import load_space
-from archsearch.problem import built_in_hypermodel, hypermodel_name
+from archsearch.problem import built_by_the_user, built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import DecodingProgress, TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
@@ -99,8 +99,10 @@ class FinalTraining:
                 raise UserError(f"{splits.name} has no test part, on which a final training ends.")
             ends.enter_context(runtime.own_precision())
             options = self._options(run, begun)
-            final = self._task(self._hypermodel(run, splits), run, record, splits, options)
-            final = self._begin(final, splits, unfinished)
+            hypermodel = self._hypermodel(run, splits)
+            with built_by_the_user(_users(hypermodel)):
+                final = self._task(hypermodel, run, record, splits, options)
+                final = self._begin(final, splits, unfinished)
             if (unfinished.folder / RESULT).exists():  # the process was killed before it stood in its place
                 result = read_json(unfinished.folder / RESULT)
             else:
@@ -327,7 +329,7 @@ class FinalTraining:
         unfinished: Unfinished,
     ) -> Trained:
         from archsearch.training import Training
-        from archsearch.watch import Diverged
+        from archsearch.watch import Diverged, WrongHyperModel
 
         history: list[Epoch] = []
         task = final.task
@@ -346,11 +348,12 @@ class FinalTraining:
                     progress.epoch(epoch + 1, task.epochs, values)
 
             training = Training(task, on_epoch, final.on_time, final.strategy)
-            try:
-                model = training.run()
-            except Diverged as error:
-                unfinished.remove()  # to go on from there would end the same way
-                raise UserError(f"The final training failed: {error}.") from error
+            with built_by_the_user(_users(task.hypermodel), "cannot be trained"):
+                try:
+                    model = training.run()
+                except (Diverged, WrongHyperModel) as error:
+                    unfinished.remove()  # to go on from there would end the same way
+                    raise UserError(f"The final training failed: {str(error).rstrip('.')}.") from error
         as_it_is = final.strategy is None and final.options.precision == "float32"
         return Trained(
             final=final,
@@ -362,3 +365,8 @@ class FinalTraining:
             search_seconds=run.seconds if run else None,
             learning_rate=training.learning_rate,
         )
+
+
+def _users(hypermodel: Any) -> Any:
+    """The hypermodel if it is the user's own."""
+    return None if hypermodel_name(hypermodel) == BUILT_IN else hypermodel

@@ -113,15 +113,27 @@ def read_baseline(settings: SearchSettings) -> tuple[dict[str, Any], list[str]]:
     return read_values(Path(settings.baseline)), []
 
 
-def check_names(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
-    """Refuses a baseline with values that the space does not ask for: most likely they are misspelled."""
-    names = [hp.name for hp in space]
-    unknown = [name for name in baseline if name not in names]
+def check_values(baseline: Mapping[str, Any], space: Iterable[Any], settings: SearchSettings) -> None:
+    """Refuses a baseline with values that the space does not ask for, or of another kind than its own.
+
+    Most likely their names are misspelled.
+    """
+    known = {hp.name: hp for hp in space}
+    unknown = [name for name in baseline if name not in known]
     if unknown:
         raise UserError(
             f"--baseline {settings.baseline} has values that the space has not: {', '.join(unknown)}; it has "
-            f"{', '.join(names)}."
+            f"{', '.join(known)}."
         )
+    for name, value in baseline.items():
+        default = known[name].default
+        any_number = isinstance(default, float) or type(known[name]).__name__ == "Float"
+        # Not by `isinstance`: for that True is a whole number.
+        if type(value) not in ((int, float) if any_number else (type(default),)):
+            raise UserError(
+                f"--baseline {settings.baseline}: {name} must be of the kind of {default!r}, the default of "
+                f"the space, got {value!r}."
+            )
 
 
 def read_network(file: str, recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
@@ -184,10 +196,14 @@ def read_values(path: Path) -> dict[str, Any]:
         UserError: It cannot be read, or holds none.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"--baseline {path} cannot be read: {why}.") from error
+        stored = json.loads(path.read_bytes())  # in any UTF, with the mark that Windows puts first or without
+    except OSError as error:
+        raise UserError(f"--baseline {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"--baseline {path} cannot be read: {str(error).rstrip('.')}. It takes values in JSON, or a "
+            "model saved with `model.save('NAME.keras')`."
+        ) from error
     values = stored.get("hyperparameters", stored) if isinstance(stored, dict) else None
     if not isinstance(values, dict) or not all(
         isinstance(value, str | int | float | bool) for value in values.values()

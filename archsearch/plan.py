@@ -279,12 +279,16 @@ class Plan:
         return plan
 
 
+def _rate(plan: Plan) -> str:
+    """Nothing where networks do not know their macs: then all count as one."""
+    return "" if plan.cost.baseline_macs <= 1 else f": {2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s"
+
+
 def describe(plan: Plan) -> Iterator[str]:
     """The plan as lines for a person: what is spent, and on what."""
     yield (
         f"{plan.num_trials} trials, {plan.num_epochs} epochs of {plan.images_per_epoch:,} images, "
-        f"about {format_seconds(plan.seconds)} (speed {plan.speed.source}: "
-        f"{2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s)"
+        f"about {format_seconds(plan.seconds)} (speed {plan.speed.source}{_rate(plan)})"
         + (f", {plan.workers} at a time" if plan.workers > 1 else "")
     )
     width = "" if plan.baseline_width == 1.0 else f" at width {plan.baseline_width:.2f}"

@@ -172,8 +172,14 @@ def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatist
 
 
 @contextlib.contextmanager
-def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[None]:
+def built_by_the_user(
+    hypermodel: keras_tuner.HyperModel | None, failed: str = "cannot be built"
+) -> Iterator[None]:
     """What the user's own hypermodel raises inside, with the values that caused it.
+
+    Args:
+        hypermodel: `None`: it is not the user's own, and nothing is changed.
+        failed: What is said of it.
 
     Raises:
         HyperModelError: Its cause is the exception.
@@ -186,9 +192,7 @@ def built_by_the_user(hypermodel: keras_tuner.HyperModel | None) -> Iterator[Non
         if hypermodel is None:
             raise
         name, values = hypermodel_name(hypermodel), _values_at(error)
-        raise HyperModelError(
-            f"{name} cannot be built with {values}: {type(error).__name__}: {error}"
-        ) from error
+        raise HyperModelError(f"{name} {failed} with {values}: {type(error).__name__}: {error}") from error
 
 
 def _values_at(error: BaseException) -> dict[str, Any]:

@@ -133,15 +133,23 @@ class Run:
         """
         path = self.folder.final("best") / "model.keras"
         if not path.exists():
-            raise UserError(
-                f"There is no {path}: train the incumbent first, with "
-                f"archsearch.final_train('best', run={self.folder.path.name!r})."
-            )
+            raise UserError(f"There is no {path}: train the incumbent first, with {self._final_train()}.")
         import_tensorflow()
         import keras
 
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
         return model
+
+    def _final_train(self) -> str:
+        """The call that trains the incumbent; what was handed in has to be again."""
+        logs, own = self.folder.path.parent, self.stored["hypermodel"] != BUILT_IN
+        more = (
+            (f"logs={str(logs)!r}", logs != Path("logs")),
+            ("data=...", self.settings.dataset == "arrays"),
+            ("hypermodel=...", own and self.settings.space is None),
+        )
+        given = [f"run={self.folder.path.name!r}", *(text for text, needed in more if needed)]
+        return f"archsearch.final_train('best', {', '.join(given)})"
 
     def plot_history(self) -> Figure:
         """The score of every trial over the time of the search, as in search.png."""

@@ -19,6 +19,9 @@ from space.architecture import STEM_SIDE, Architecture, ImageShape
 AHEAD = ("Normalization", "Rescaling")
 """Layers ahead of the first convolution that are no part of the structure; those of augmentation neither."""
 
+LARGEST = 64_000_000
+"""Bytes of a description, far beyond that of any network: more would only fill the memory."""
+
 KEEPS_STRUCTURE = {"dilation_rate": 1, "groups": 1}
 
 
@@ -81,6 +84,8 @@ def read_architecture(path: Path) -> Architecture:
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         with zipfile.ZipFile(path) as file:
+            if file.getinfo("config.json").file_size > LARGEST:
+                raise ValueError(f"its description has more than {LARGEST:,} bytes")
             config = json.loads(file.read("config.json"))
     except FileNotFoundError:
         raise UserError(f"--baseline {path} does not exist.") from None

@@ -25,7 +25,7 @@ from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
-from archsearch.given_network import check_names, read_baseline, read_values
+from archsearch.given_network import check_values, read_baseline, read_values
 from archsearch.layout import Layout, layout, layout_here
 from archsearch.nodes import Cluster, connected
 from archsearch.plan import Plan, Speed
@@ -386,7 +386,7 @@ class Search:
                 begin=begin,
                 run=self.run_trial or run_trial,
             )
-        check_names(problem.baseline, tuner.oracle.hyperparameters.space, settings)
+        check_values(problem.baseline, tuner.oracle.hyperparameters.space, settings)
         return tuner
 
     def _describe(

@@ -278,7 +278,7 @@ def _is_more(name: str, stored: Any, given: Any) -> bool:
     )
 
 
-def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+def given_settings(*, data: Any, max_time: str | float | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a caller in Python gave, by field name.
 
     Raises:
@@ -292,7 +292,7 @@ def given_settings(*, data: Any, max_time: str | None, settings: Mapping[str, An
     if data is not None:
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
     if max_time is not None:
-        given["max_seconds"] = parse_time(max_time)
+        given["max_seconds"] = parse_time(str(max_time))
     if "from_runs" in given:
         runs = given["from_runs"]
         given["from_runs"] = tuple(map(str, [runs] if isinstance(runs, str | Path) else runs))

@@ -22,7 +22,16 @@ from archsearch.errors import UserError
 from archsearch.runtime import forget_networks
 from archsearch.task import TrialResult, TrialTask, recipe_of
 from archsearch.trials import Status
-from archsearch.watch import DeadlinePassed, Diverged, Epoch, OnEpoch, PredictionWatch, StepsChange, Watch
+from archsearch.watch import (
+    DeadlinePassed,
+    Diverged,
+    Epoch,
+    OnEpoch,
+    PredictionWatch,
+    StepsChange,
+    Watch,
+    WrongHyperModel,
+)
 
 MAX_REASON = 300
 """Characters of an exception's message that are kept."""
@@ -152,7 +161,7 @@ class Training:
         Raises:
             DeadlinePassed: At the first batch after the deadline.
             Diverged: The loss is not finite.
-            TypeError: The hypermodel's `build` or `fit` is not what it has to be.
+            WrongHyperModel: The hypermodel's `build` or `fit` is not what it has to be.
             UserError: The state of an earlier process is damaged, or that of this one cannot be saved.
         """
         forget_networks()
@@ -166,7 +175,7 @@ class Training:
         hp.values = dict(self.task.values)
         model = self.task.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
-            raise TypeError(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
+            raise WrongHyperModel(f"The hypermodel's `build` returned {model!r} instead of a keras.Model.")
         if model.compiled:  # else Keras says so in `fit`
             self.learning_rate = float(np.asarray(model.optimizer.learning_rate))
         folder = self.task.resume_folder
@@ -190,7 +199,7 @@ class Training:
                 continue
             break  # all epochs are done, or a callback of the hypermodel's own wants no more
         if not curve:
-            raise TypeError("`fit` told of no epoch: pass `callbacks` on to `model.fit`.")
+            raise WrongHyperModel("`fit` told of no epoch: pass `callbacks` on to `model.fit`.")
         return model
 
     def _class_measures(self, model: keras.Model) -> Mapping[str, float]:

@@ -35,6 +35,10 @@ class Diverged(Exception):
     """The loss is no longer a number."""
 
 
+class WrongHyperModel(TypeError):
+    """`build` or `fit` of a hypermodel is not what it has to be; the sentence says all."""
+
+
 class StepsChange(Exception):
     """The epoch that begins has another number of steps than Keras was told."""
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -242,6 +243,19 @@ def heeded() -> Iterator[dict[signal.Signals, object]]:
 def test_an_error_that_was_foreseen_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(failing(UserError("Do this instead."))) == 1
     assert capsys.readouterr().err == "error: Do this instead.\n"
+
+
+def test_what_is_left_out_of_the_test_part_is_said_without_a_place_in_the_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("Images that cannot be read are left out (1): a.png.", stacklevel=1)
+        return 0
+
+    assert guarded(command) == 0
+    assert capsys.readouterr().err == "Images that cannot be read are left out (1): a.png.\n"
 
 
 def test_an_error_in_the_users_space_shows_its_traceback_once(capsys: pytest.CaptureFixture[str]) -> None:

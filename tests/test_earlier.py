@@ -225,6 +225,11 @@ class TestFitted:
         values, _ = fit(space, *earlier, known=[DEFAULTS | {"width": 0.5}])
         assert values == [DEFAULTS | {"filters": 16, "width": 0.28125}]
 
+    def test_if_nothing_but_the_baseline_is_left_that_is_said(self, space: list[Any]) -> None:
+        values, (note,) = fit(space, {"filters": 48}, {"filters": 80}, known=[DEFAULTS])
+        assert values == []
+        assert note.startswith("Of the earlier runs nothing is left in this space but the baseline")
+
     @pytest.mark.parametrize(
         ("kind", "options", "of_space", "others"),
         [

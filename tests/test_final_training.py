@@ -15,6 +15,7 @@ from PIL import Image
 
 import archsearch
 from archsearch import UserError
+from archsearch.errors import HyperModelError
 from archsearch.final_training import FinalTraining
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Status
@@ -110,6 +111,44 @@ def test_what_is_trained_in_half_precision_is_delivered_and_tested_in_single(
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize(
+    ("raised", "kind", "sentence"),
+    [
+        (None, UserError, r"The final training failed: `fit` told of no epoch: pass `callbacks` on to"),
+        (
+            ZeroDivisionError("no"),
+            HyperModelError,
+            r"Own cannot be trained with \{'units': .*\}: Zero.*: no$",
+        ),
+    ],
+)
+def test_a_mistake_in_a_space_of_ones_own_is_one_sentence(
+    tmp_path: Path, raised: Exception | None, kind: type[UserError], sentence: str
+) -> None:
+    import keras
+    import keras_tuner
+
+    class Own(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            units = hp.Int("units", 1, 8)
+            layers = [keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(2, "softmax")]
+            model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+            model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+            return model
+
+        def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
+            if raised is not None:
+                raise raised
+            return model.fit(*args, **kwargs)
+
+    pretended_search(tmp_path, hypermodel=Own())
+    with pytest.raises(UserError, match=sentence) as caught:
+        best_of(tmp_path, hypermodel=Own(), epochs=1)
+    assert type(caught.value) is kind
+
+
 # Going on with an interrupted one.
 
 
@@ -120,7 +159,13 @@ def best_of(logs: Path, **options: Any) -> Any:
 @pytest.fixture(scope="module")
 def searched(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logs of a search for networks of at most 400,000 macs, whose trials only pretend to train."""
-    from archsearch.run_folder import RunFolder
+    logs = tmp_path_factory.mktemp("logs")
+    assert pretended_search(logs, max_macs=400_000) == "b0-r0-s0"
+    return logs
+
+
+def pretended_search(logs: Path, hypermodel: Any = None, **settings: Any) -> str:
+    """The incumbent of a search of two trials."""
     from archsearch.searching import Search
     from archsearch.task import TrialResult
 
@@ -128,20 +173,18 @@ def searched(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         curve = ({"val_accuracy": 0.25 if task.trial_id == "baseline" else 0.5},)
         return TrialResult(Status.COMPLETED, curve, 1.0, 0)
 
-    logs = tmp_path_factory.mktemp("logs")
-    given = {"max_epochs": 1, "confirm": 0, "max_macs": 400_000, "seed": 3}
+    given = {"max_epochs": 1, "confirm": 0, "seed": 3, **settings}
     run = Search(
         data=data(),
         folder=RunFolder(logs / "default"),
         overwrite=False,
-        hypermodel=None,
+        hypermodel=hypermodel,
         callbacks=(),
         given=given,
         run_trial=pretend,
     ).execute()
     assert run.incumbent is not None
-    assert run.incumbent.trial_id == "b0-r0-s0"
-    return logs
+    return run.incumbent.trial_id
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "cannot be read"),
+        ("{", r"cannot be read: Expecting .*\. It takes values in JSON, or a model saved with"),
         ("[1]", "holds no values of a network"),
         ({"hyperparameters": {"filters": [1]}}, "holds no values of a network"),
         ({"hyperparameters": 3}, "holds no values of a network"),
@@ -106,6 +106,12 @@ def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
 def test_what_is_no_network_is_refused(file: Any, content: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_network(file(content), MODERN)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_windows_writes_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(SMALL), encoding=encoding)
+    assert read_values(tmp_path / "mine.json") == SMALL
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import archsearch
+from archsearch.callbacks import SearchCallback
 from archsearch.reporting.notebook import FIRST, LAST, CellStream, default_stream, in_notebook
 from archsearch.reporting.progress import TrainingProgress
 
@@ -75,6 +77,23 @@ def test_progress_writes_plain_lines_into_a_cell() -> None:
 def test_a_stream_is_no_terminal() -> None:
     assert not CellStream(Handle()).isatty()
     assert isinstance(CellStream(Handle()), io.TextIOBase)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"callbacks": [SearchCallback]}, r"`callbacks` takes instances of .*SearchCallback, got <class"),
+        ({"callbacks": [object()]}, r"`callbacks` takes instances of .*SearchCallback, got <object"),
+        ({"hypermodel": SearchCallback}, r"`hypermodel` must be an instance of .*HyperModel, got <class"),
+        ({"hypermodel": 3}, r"`hypermodel` must be an instance of .*HyperModel, got 3\."),
+    ],
+)
+def test_what_is_no_callback_or_hypermodel_is_refused_before_anything_is_done(
+    given: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(archsearch.UserError, match=sentence):
+        archsearch.search("digits", logs=tmp_path / "logs", **given)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.end_to_end

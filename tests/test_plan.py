@@ -371,5 +371,10 @@ def test_more_time_is_more_iterations_for_two_workers(max_seconds: float, iterat
 
 
 def test_a_description_says_how_many_at_a_time() -> None:
-    assert next(describe(a_plain_plan(workers=3))).endswith("GFLOP/s), 3 at a time")
+    assert next(describe(a_plain_plan(workers=3))).endswith("), 3 at a time")
     assert "at a time" not in next(describe(a_plain_plan()))
+
+
+def test_a_description_tells_no_speed_of_networks_whose_macs_are_not_known() -> None:
+    """Then all count as one."""
+    assert next(describe(a_plain_plan())).endswith("(speed measured)")

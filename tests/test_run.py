@@ -394,6 +394,24 @@ def test_dataframe_has_a_row_a_trial_and_a_column_a_hyperparameter(tmp_path: Pat
     assert list(table["epochs"]) == [3, 1, 1, 1, 3, 3, 3]
 
 
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({}, ""),
+        ({"settings": {"dataset": "arrays"}, "hypermodel": "mine:Own"}, r", data=\.\.\., hypermodel=\.\.\."),
+        ({"settings": {"space": "mine:Own"}, "hypermodel": "mine:Own"}, ""),
+    ],
+)
+def test_without_a_final_training_the_call_that_trains_is_told_in_full(
+    changes: dict[str, Any], more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=rf"'best', run='mine', logs='{tmp_path}'{more}\)\.$"):
+        stored(tmp_path / "mine", **changes).best_model()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"'best', run='mine'{more}\)\.$"):
+        stored(Path("logs/mine"), **changes).best_model()
+
+
 def test_a_torn_last_line_is_not_a_trial_yet(tmp_path: Path) -> None:
     stored(tmp_path, *ALL[:2])
     with RunFolder(tmp_path).trials.open("ab") as file:

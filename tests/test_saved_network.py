@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from archsearch import saved_network
 from archsearch.errors import UserError
 from archsearch.given_network import architecture_of, read_network
 from archsearch.saved_network import read_architecture
@@ -223,6 +224,17 @@ def test_a_damaged_file_is_refused_like_any_other(tmp_path: Path, place: int, by
     data[place] = byte
     path.write_bytes(data)
     with pytest.raises(UserError, match=rf"is no \.keras file \(.*{error}.*\): save the model with"):
+        read_architecture(path)
+
+
+def test_a_description_that_would_fill_the_memory_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_network, "LARGEST", 20_000)
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", " " * 20_001)
+    with pytest.raises(UserError, match=r"is no \.keras file \(its description has more than 20,000 bytes\)"):
         read_architecture(path)
 
 

@@ -682,7 +682,9 @@ def test_the_plan_of_a_stored_run_with_more_iterations(tmp_path: Path) -> None:
 def test_the_plan_of_a_stored_run_is_not_told_for_other_images(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     search(folder.path, **SMALL)
-    sentence = r"digits \(8x8x1, 10 classes\) are not those that this run was searched on \(8x8x1, 2 classes"
+    sentence = (
+        r"digits \(32x32x1, 10 classes\) are not those that this run was searched on \(8x8x1, 2 classes"
+    )
     with pytest.raises(UserError, match=sentence):
         planned(None, folder=folder, overwrite=False, given={"dataset": "digits"})
     with pytest.raises(UserError, match="nowhere"):
@@ -757,10 +759,21 @@ def test_a_baseline_of_the_built_in_space_is_narrowed_like_the_documented_one(tm
     assert any(said in line for line in summary(run))
 
 
-def test_a_misspelled_value_of_the_baseline_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"y": 0.25}, "values that the space has not: y; it has x, kind, depth"),
+        ({"x": "much"}, "x must be of the kind of 0.5, the default of the space, got 'much'"),
+        ({"x": 1, "depth": 1.5}, "depth must be of the kind of 1, the default of the space, got 1.5"),
+        ({"depth": True}, "depth must be of the kind of 1, the default of the space, got True"),
+    ],
+)
+def test_a_baseline_that_is_not_of_the_space_is_refused_before_anything_is_written(
+    values: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.json"
-    write_json(file, {"y": 0.25})
-    with pytest.raises(UserError, match="values that the space has not: y; it has x, kind, depth"):
+    write_json(file, values)
+    with pytest.raises(UserError, match=sentence):
         search(tmp_path / "run", **SMALL, baseline=str(file))
     assert not (tmp_path / "run" / "settings.json").exists()
 

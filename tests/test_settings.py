@@ -285,6 +285,11 @@ def test_only_what_is_given_counts() -> None:
     assert given_settings(data=None, max_time="2m", settings={"seed": 3}) == {"max_seconds": 120, "seed": 3}
 
 
+@pytest.mark.parametrize(("max_time", "seconds"), [("30", 1800), (30, 1800), (0.5, 30)])
+def test_a_number_is_a_time_in_minutes_in_python_too(max_time: Any, seconds: float) -> None:
+    assert given_settings(data=None, max_time=max_time, settings={}) == {"max_seconds": seconds}
+
+
 @pytest.mark.parametrize("runs", ["old", ["old"], ("old",), Path("old"), [Path("old")]])
 def test_earlier_runs_are_named_in_any_way(runs: Any) -> None:
     """And to continue with the same is no change."""

@@ -1162,7 +1162,11 @@ def search_truly(path: Path, how: str, **options: Any) -> tuple[Run, list[str]]:
 @pytest.mark.parametrize(
     ("how", "reason", "is_shown"),
     [
-        ("no model", "TypeError: The hypermodel's `build` returned None instead of a keras.Model.", True),
+        (
+            "no model",
+            "WrongHyperModel: The hypermodel's `build` returned None instead of a keras.Model.",
+            True,
+        ),
         ("no metric", "The last epoch reported no finite val_accuracy.", False),
         ("no memory", "MemoryError: no room", False),
         ("nan", "Diverged: the loss was nan in epoch 1; a smaller learning rate may help", False),

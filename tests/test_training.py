@@ -840,7 +840,7 @@ def forgetful() -> Any:
 def test_a_fit_that_ignores_callbacks_fails_and_is_told_what_to_do(tensorflow: Any) -> None:
     result = run(hypermodel=forgetful())
     assert (result.status, result.curve) == (Status.FAILED, ())
-    assert result.message == "TypeError: `fit` told of no epoch: pass `callbacks` on to `model.fit`."
+    assert result.message == "WrongHyperModel: `fit` told of no epoch: pass `callbacks` on to `model.fit`."
 
 
 def test_nor_is_the_speed_measured_without_them(tensorflow: Any) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -125,15 +125,21 @@ def _parts(root: Path) -> tuple[Path, Path | None, Path | None]:
     folders = {entry.name: entry for entry in visible if _visible_folders(entry)}
     lower = {name.lower(): folder for name, folder in folders.items()} | folders
     train, test = lower.get("train"), lower.get("test")
-    validation = next((lower[name] for name in VALIDATION if name in lower), None)
+    validation = _validation(lower)
     if train is not None:
-        flat = (each for each in visible if each.name not in folders and each.name.lower() in PARTS)
-        _check_beside(root, {*visible} - {train, validation, test, *flat}, train)
-        return train, validation, test
+        flat = {each.name.lower(): each for each in visible if each.name not in folders}
+        known = {train, validation, test, *(flat.get(name) for name in PARTS)}
+        _check_beside(root, {each for each in visible if each not in known}, train)
+        # Of one without sub-folders no image is used, which is said.
+        return train, validation or _validation(flat), test or flat.get("test")
     other = validation or test
     if other:
         raise UserError(f"{root} has a folder {other.name} with sub-folders, but no folder train with some.")
     return root, None, None
+
+
+def _validation(folders: Mapping[str, Path]) -> Path | None:
+    return next((folders[name] for name in VALIDATION if name in folders), None)
 
 
 def _check_beside(root: Path, others: Set[Path], train: Path) -> None:
@@ -221,7 +227,10 @@ def _files_below(top: Path) -> Iterator[tuple[str, Path]]:
 
 def _identity(folder: Path) -> tuple[int, int]:
     """The same by whatever path it is reached."""
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror or error}.") from error
     return status.st_dev, status.st_ino
 
 
@@ -229,6 +238,8 @@ def _stamp(path: Path) -> Stamp | None:
     """`None` for what is no file."""
     try:
         status = path.stat()
+    except PermissionError:  # that it may not be read is found, named and counted when it is decoded
+        return Stamp(0, 0, 0)
     except OSError:
         return None
     if not stat.S_ISREG(status.st_mode):

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError, reading
-from archsearch.readers.checks import num_classes_of
 from archsearch.readers.folder_listing import (
     MAX_NAMED,
     FolderListing,
@@ -63,7 +62,7 @@ def read_folder(
     folder = list_folder(root)
     place = cache or temporary_folder()
     train, size, broken = _read_part(folder, folder.train, image_size, place, on_images)
-    num_classes_of(train.y, folder.class_names, f"The training part of {root}")
+    _check_every_class(train.y, folder, broken, place)
     validation = None
     if folder.validation.files:
         validation, _, more_broken = _read_part(folder, folder.validation, size, place, on_images)
@@ -233,6 +232,19 @@ def _check_broken(broken: Sequence[str], count: int, cache: Path) -> None:
         raise UserError(
             f"{len(broken)} of {count} images cannot be read, more than one in a hundred: "
             f"{_named(broken, cache)}."
+        )
+
+
+def _check_every_class(
+    labels: NDArray[np.int64], folder: FolderListing, broken: Sequence[str], cache: Path
+) -> None:
+    """Refuses a training part in which broken images are all that a class has."""
+    counts = class_counts(labels, len(folder.class_names))
+    lost = [name for name, count in zip(folder.class_names, counts, strict=True) if not count]
+    if lost:
+        raise UserError(
+            f"No training image of the class {some_names(lost)} in {folder.root} can be read: "
+            f"{_named(broken, cache)}. Repair them, or remove the folder of the class."
         )
 
 

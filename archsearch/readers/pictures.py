@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 """Looked for whatever the ending says. Others are not: of PostScript, say, PIL would start an interpreter."""
@@ -31,6 +31,7 @@ OnImages = Callable[[int, int], None]
 
 _one_large = threading.Lock()
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
+_TIFF_SIDES = (256, 257)  # the tags of width and height
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
@@ -89,8 +90,13 @@ def upright_size(file: Path) -> tuple[int, int] | None:
     """Height and width from the header, as the picture is meant to be seen; None if it is broken."""
     try:
         with Image.open(file, formats=FORMATS) as picture:
-            lies = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return picture.size if lies else (picture.height, picture.width)
+            width, height = picture.size
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                # As stored: newer versions of PIL give the size of these, and of no others, as it is seen.
+                width, height = (int(picture.tag_v2[tag]) for tag in _TIFF_SIDES)
+            # That of a PNG would decode all of it, for EXIF data may come last there. They hardly ever do.
+            lies = Image.Image.getexif(picture).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (width, height) if lies else (height, width)
     except Exception:  # PIL's readers raise almost anything on damaged bytes
         return None
 

@@ -20,8 +20,11 @@ def test_a_class_may_be_called_train_or_test(tmp_path, classes):
 
 def test_a_test_folder_without_classes_counts_as_none(tmp_path, picture, classes):
     classes(tmp_path / "train", {"a": 10, "b": 10})
-    picture(tmp_path / "test" / "unlabelled.png")
-    assert len(list_folder(tmp_path).test.files) == 2
+    for part in ("test", "val"):
+        picture(tmp_path / part / "unlabelled.png")
+    folder = list_folder(tmp_path)
+    assert (len(folder.test.files), len(folder.validation.files)) == (2, 0)
+    assert folder.notes[0] == "Images beside the folders of the classes are left out: 2."
 
 
 def test_a_test_folder_without_a_train_folder_is_refused(tmp_path, classes):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from archsearch.errors import UserError
 from archsearch.readers import image_folder, pictures
@@ -86,7 +86,17 @@ def test_the_size_is_at_most_64_unless_asked_for(tmp_path, picture):
 def test_a_picture_that_lies_on_its_side_counts_as_it_is_seen(tmp_path, picture):
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert median_size([picture(tmp_path / "1.jpg", 10, 30, exif=exif)]) == (30, 10)
+    for ending in ("jpg", "png", "webp", "tif"):
+        assert median_size([picture(tmp_path / f"1.{ending}", 10, 30, exif=exif)]) == (30, 10), ending
+
+
+def test_sizes_come_from_the_headers(tmp_path, monkeypatch, picture):
+    def decoding(self):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoding)
+    for ending in ("jpg", "png", "gif", "bmp", "tif"):
+        assert median_size([picture(tmp_path / f"1.{ending}", 10, 30)]) == (10, 30), ending
 
 
 def test_the_facts_are_those_of_the_load(tmp_path, classes):
@@ -221,6 +231,27 @@ def test_a_file_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypatch
     assert note == f"Images that cannot be read are left out (1): train/a/001.png ({error.strerror})."
 
 
+def test_a_folder_that_may_be_listed_but_not_entered_loses_no_image_without_a_word(
+    tmp_path, monkeypatch, classes
+):
+    """As its owner may have it: names are told, but neither sizes nor contents."""
+    root = classes(tmp_path / "data", {"a": 90, "b": 2})
+    stat, read_bytes = Path.stat, Path.read_bytes
+
+    def refusing(of):
+        def refuse(self, **how):
+            if self.parent == root / "b":
+                raise PermissionError(13, "Permission denied", str(self))
+            return of(self, **how)
+
+        return refuse
+
+    monkeypatch.setattr(Path, "stat", refusing(stat))
+    monkeypatch.setattr(Path, "read_bytes", refusing(read_bytes))
+    with pytest.raises(UserError, match=r"No training image of the class b .*Permission denied"):
+        read(root, cache=tmp_path / "cache")
+
+
 def test_a_whole_part_is_the_file_that_it_lies_in(tmp_path, with_broken):
     """So that several processes map it as it is; broken images leave a rest at its end."""
     with_broken(tmp_path / "train", 99, 0)
@@ -259,7 +290,7 @@ def test_a_class_whose_only_image_is_broken_is_named(tmp_path, with_broken):
     with_broken(tmp_path / "train", 99, 0)
     (tmp_path / "train" / "c").mkdir()
     (tmp_path / "train" / "c" / "1.png").write_bytes(b"no")
-    with pytest.raises(UserError, match=r"no image has 2 \('c'\)"):
+    with pytest.raises(UserError, match=r"image of the class c in .*: train/c/1.png \(no image\)\. Rep"):
         read(tmp_path, cache=tmp_path / ".cache")
 
 
