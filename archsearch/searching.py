@@ -371,6 +371,7 @@ class Search:
             seed=settings.seed,
             baseline=problem.baseline_values(plan.baseline_width),
             fit=partial(problem.fit, plan=plan),
+            cost=problem.cost,
             confirm=plan.confirm,
         )
         train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)
