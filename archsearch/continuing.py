@@ -88,6 +88,12 @@ def continued_plan(
     return plan
 
 
+def workers_changed(stored: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether not all sessions of a run that goes on with this plan had as many workers."""
+    before = Plan.from_dict(stored["plan"]).workers
+    return bool(stored.get("workers_changed", False)) or before != plan.workers
+
+
 def chosen(stored: Mapping[str, Any]) -> dict[str, Any]:
     """What was chosen where the settings left it the choice, by the settings' names."""
     names = ("max_epochs", "images_per_epoch", "max_macs", "iterations", "confirm")

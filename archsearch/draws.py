@@ -53,6 +53,7 @@ class Draws:
         self.begin_with: Sequence[Values] = ()
         """All values of networks that the first slots get instead of a draw."""
         self._first: dict[tuple[str, int], Values | None] = {}
+        self._further: dict[tuple[str, int, int], Values | None] = {}
         self._known: set[str] = set()
         """Of all first draws so far, which come in the order of the slots."""
         self._exhausted = False
@@ -74,6 +75,12 @@ class Draws:
         """
         if attempt == 0:
             return self._first_draw(bracket, slot)
+        place = bracket.name, slot, attempt
+        if place not in self._further:
+            self._further[place] = self._further_draw(bracket, slot, attempt)
+        return self._further[place]
+
+    def _further_draw(self, bracket: Bracket, slot: int, attempt: int) -> Values | None:
         taken = [self._first_draw(*each) for each in self._slots if each[0].iteration <= bracket.iteration]
         known = _keys([self.baseline_values, *taken])
         values = None

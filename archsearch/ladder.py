@@ -56,10 +56,12 @@ class Ladder:
             for slot in self._promoted(rung):
                 if slot not in self._scores[rung] and slot not in self._running[rung]:
                     return Position(rung, slot, self._attempts[slot])
-        for slot in range(self.bracket.rungs[0].size):
-            if self._is_open(slot):
-                return Position(0, slot, self._attempts[slot])
-        return None
+        return next(iter(self.open_positions()), None)
+
+    def open_positions(self) -> list[Position]:
+        """All trials of the first rung that may start, by slot."""
+        slots = range(self.bracket.rungs[0].size)
+        return [Position(0, slot, self._attempts[slot]) for slot in slots if self._is_open(slot)]
 
     def start(self, position: Position) -> None:
         """The trial is running."""

@@ -2,6 +2,8 @@
 
 Against Keras Tuner's own: the baseline comes first, every rung trains afresh, a failed trial costs no
 promotion, infeasible draws take no slot, a small space finishes, and draws depend on the slot alone.
+
+Which trials there are does not depend on how many run at a time; in which order they start does.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from archsearch.ladder import Ladder, Position
 from archsearch.plan import CONFIRM_SEEDS, Bracket, plan_brackets
 from archsearch.trials import Role, Status, TrialRecord
 
+WAITING = 2
+"""Trials that wait for each further worker until nothing else can start: cheap ones that lead to no other,
+which fill the time of the last promotions."""
+
 
 class HyperbandOracle(keras_tuner.Oracle):
     """Hyperband in which a trial is a slot, not a turn.
@@ -35,6 +41,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         baseline: Values of trial 0 over the space's defaults; `None` for no baseline.
         fit: From the values drawn to those of a network within the limits; where it is `None`, they take no
             slot.
+        cost: What an epoch of a network takes, in whatever unit; by default all take the same.
         confirm: Networks that are trained again at the end, with fresh seeds, beside the baseline.
         hyperparameters: The space, where it is known before a hypermodel is built.
     """
@@ -49,6 +56,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         seed: int = 0,
         baseline: Mapping[str, Any] | None = None,
         fit: Callable[[Values], Values | None] = lambda values: values,
+        cost: Callable[[Values], float] = lambda values: 0.0,
         confirm: int = 0,
         hyperparameters: keras_tuner.HyperParameters | None = None,
     ) -> None:
@@ -67,7 +75,7 @@ class HyperbandOracle(keras_tuner.Oracle):
         self.ongoing_trials: dict[str, Trial] = {}
         self.assignments: dict[str, Assignment] = {}
         self.dropped: set[str] = set()
-        """Names of brackets that are not to be started."""
+        """Names of brackets of which nothing more is to be started."""
         self._finished: set[str] = set()
         """Names of brackets that need not be asked again."""
         self.searching_over = False
@@ -75,6 +83,9 @@ class HyperbandOracle(keras_tuner.Oracle):
         self._baseline_done = baseline is None
         self._lineages: dict[tuple[str, int], tuple[str, Values]] = {}
         """Trial id and values of the draw that each slot's first rung completed with or runs."""
+        self._cost = cost
+        self._costs: dict[str, float] = {}
+        """Of trials that waited."""
         self.verbose = 0
 
     # What Keras Tuner calls.
@@ -167,15 +178,50 @@ class HyperbandOracle(keras_tuner.Oracle):
         return self._next_of_search() or self._next_confirmation()
 
     def _next_of_search(self) -> Assignment | None:
+        """The first in the order of the plan, but for the trials that wait: the costliest of these last.
+
+        With a single worker none waits.
+        """
+        waiting: list[Assignment] = []
         for ladder in self._open_ladders():
-            while (position := ladder.next()) is not None:
-                assignment = self._assign(ladder.bracket, position)
-                if assignment is not None:
-                    return assignment
-                ladder.give_up(position.slot)
+            if len(ladder.bracket.rungs) == 1:
+                waiting += self._all_of(ladder)
+                found = self._beyond_reserve(waiting)
+            else:
+                found = self._next_of(ladder)
+            if found is not None:
+                return found
             if ladder.finished:
                 self._finished.add(ladder.bracket.name)
+        return max(waiting, key=self._cost_of, default=None)
+
+    def _next_of(self, ladder: Ladder) -> Assignment | None:
+        while (position := ladder.next()) is not None:
+            assignment = self._assign(ladder.bracket, position)
+            if assignment is not None:
+                return assignment
+            ladder.give_up(position.slot)
         return None
+
+    def _all_of(self, ladder: Ladder) -> Iterator[Assignment]:
+        """Of a bracket without promotions."""
+        for position in ladder.open_positions():
+            assignment = self._assign(ladder.bracket, position)
+            if assignment is None:
+                ladder.give_up(position.slot)
+            else:
+                yield assignment
+
+    def _beyond_reserve(self, waiting: list[Assignment]) -> Assignment | None:
+        """The first one in the plan that need not wait, for cheaper ones do."""
+        num = len(waiting) - WAITING * len(self.ongoing_trials)
+        costly = sorted(waiting, key=self._cost_of, reverse=True)[: max(0, num)]
+        return min(costly, key=lambda each: each.plan_order, default=None)
+
+    def _cost_of(self, assignment: Assignment) -> float:
+        if assignment.trial_id not in self._costs:
+            self._costs[assignment.trial_id] = self._cost(dict(assignment.values))
+        return self._costs[assignment.trial_id]
 
     def _open_ladders(self) -> list[Ladder]:
         if self.searching_over:
@@ -184,11 +230,12 @@ class HyperbandOracle(keras_tuner.Oracle):
         return [ladder for ladder in self.ladders if ladder.bracket.name not in done]
 
     def _next_confirmation(self) -> Assignment | None:
-        """The best networks and the baseline again; only once every score of the search is known."""
+        """The baseline again, and the best networks; these only once every score of the search is known."""
         running = (self.assignments[trial.trial_id] for trial in self.ongoing_trials.values())
-        if any(assignment.role is Role.SEARCH for assignment in running):
-            return None
+        searching = any(assignment.role is Role.SEARCH for assignment in running)
         for confirmed, trial_id in self._confirmations():
+            if searching and confirmed.role is Role.SEARCH:
+                return None
             if trial_id not in self.assignments:
                 return Assignment(
                     trial_id=trial_id,

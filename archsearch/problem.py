@@ -59,6 +59,10 @@ class Problem:
             return values if admitted(values) else None
         return narrowed_to(values, admitted)
 
+    def cost(self, values: dict[str, Any]) -> float:
+        """Macs of a network, by which trials are ordered; nothing is built to know them."""
+        return (self.measure(values).macs or 0.0) if self.population.counted else 0.0
+
     def baseline_values(self, width: float) -> dict[str, Any]:
         """Of trial 0, narrowed; networks of the user's own are not."""
         return dict(self.baseline) if self.own else narrowed(self.baseline, width)

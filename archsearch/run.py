@@ -97,8 +97,10 @@ class Run:
         return spent_seconds(self.folder, self.trials)
 
     @property
-    def utilisation(self) -> Utilisation:
-        """How busy its workers were, if all sessions had as many as the last one."""
+    def utilisation(self) -> Utilisation | None:
+        """How busy its workers were; `None` if not all sessions had as many."""
+        if self.stored.get("workers_changed", False):
+            return None
         return utilisation(self.trials, num_workers=self.plan.workers, seconds=self.seconds)
 
     @property
@@ -202,8 +204,8 @@ class Run:
             "trials": {"planned": self.plan.num_trials, **counts},
             "seconds": self.seconds,
             "max_seconds": self.settings.max_seconds,
-            "workers": self.utilisation.num_workers,
-            "utilisation": self.utilisation.share,
+            "workers": self.plan.workers,
+            "utilisation": None if self.utilisation is None else self.utilisation.share,
             "objective": self.settings.objective,
             "incumbent": _brief(best),
             "baseline": _brief(base),

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from archsearch import fitting, runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
-from archsearch.continuing import check_images, chosen, continued_plan, stored_settings, stored_speed
+from archsearch.continuing import (
+    check_images,
+    chosen,
+    continued_plan,
+    stored_settings,
+    stored_speed,
+    workers_changed,
+)
 from archsearch.dataset import Splits, facts, load, subset
 from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
@@ -165,6 +172,7 @@ class Search:
             description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
             if stored is not None:
+                description["workers_changed"] = bool(records) and workers_changed(stored, plan)
                 check_same(stored, description)
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
@@ -371,6 +379,7 @@ class Search:
             seed=settings.seed,
             baseline=problem.baseline_values(plan.baseline_width),
             fit=partial(problem.fit, plan=plan),
+            cost=problem.cost,
             confirm=plan.confirm,
         )
         train = subset(problem.data.train, plan.images_per_epoch, settings.seed, cache=self.folder.cache)

@@ -83,6 +83,8 @@ class HyperbandTuner(BaseTuner):
         self._happened: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         """What other threads tell, to be dealt with by the one that searches."""
         self._thread = threading.get_ident()
+        self._refused: set[str] = set()
+        """Trials of which it was told that the time is too short."""
         self._shown: set[str] = set()
         """Where exceptions that were shown came from."""
 
@@ -139,7 +141,9 @@ class HyperbandTuner(BaseTuner):
             if verdict is None:
                 return trial
             self.oracle.end_trial(trial)  # still RUNNING: its place is open again
-            self._note(verdict)
+            if trial.trial_id not in self._refused:  # it may come again whenever another one ends
+                self._refused.add(trial.trial_id)
+                self._note(verdict)
             if not self._leave_out(assignment):
                 return None
 
@@ -169,19 +173,23 @@ class HyperbandTuner(BaseTuner):
 
     def _is_last_chance(self, bracket: Bracket) -> bool:
         """Whether no other bracket was or could be started: then some of its trials are better than none."""
+        begun = (each.bracket.name for each in self.oracle.assignments.values() if each.bracket is not None)
+        left_out = self.oracle.dropped.difference(begun)
         others = (ladder.bracket for ladder in self.oracle.ladders if ladder.bracket is not bracket)
-        return all(other.name in self.oracle.dropped for other in others)
+        return all(other.name in left_out for other in others)
 
     def _leave_out(self, assignment: Assignment) -> bool:
         """Leaves out what was refused; False if then nothing is left to do.
 
         A bracket of which nothing was run is dropped; if it has begun, what is left of the search is, so that
-        the confirmations come.
+        the confirmations come. But while other trials run, of a bracket without promotions only the rest is:
+        cheaper networks may yet be promoted.
         """
-        if self.time_left.seconds <= 0 or assignment.role is not Role.SEARCH:
+        bracket = assignment.bracket
+        if self.time_left.seconds <= 0 or bracket is None:
             return False
-        if assignment.bracket is not None and not self._is_started(assignment):
-            self.oracle.dropped.add(assignment.bracket.name)
+        if not self._is_started(assignment) or (len(bracket.rungs) == 1 and self._running):
+            self.oracle.dropped.add(bracket.name)
         else:
             self.oracle.searching_over = True
         return True

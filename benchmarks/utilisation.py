@@ -3,8 +3,8 @@
 python benchmarks/utilisation.py --max-epochs 27 --iterations 60
 
 The oracle is the real one; only the training and the clock are made up. Every network drawn is given the
-seconds an epoch, and the seconds besides, of one trial of the log; its scores come from a hash. Each worker
-takes the next trial as soon as it has none. The same numbers on every machine.
+seconds an epoch, the seconds besides, and the macs of one trial of the log; its scores come from a hash. Each
+worker takes the next trial as soon as it has none. The same numbers on every machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch import runtime
+from archsearch.assignment import BASELINE_ID
 from archsearch.trials import Role, Status, TrialRecord, read_records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,8 @@ class Duration:
     seconds_per_epoch: float
     other_seconds: float
     """Building, tracing."""
+    macs: int
+    """All that the oracle is told of it."""
 
     def of(self, epochs: int) -> float:
         return self.other_seconds + epochs * self.seconds_per_epoch
@@ -70,10 +73,15 @@ class Simulated:
 
     @property
     def chain(self) -> float:
-        """The longest of trials that wait for each other: promotions, and after them all a confirmation."""
-        confirmed = {name for name in self.trials if CONFIRMATION.search(name)}
-        searched = max(self._up_to(name) for name in self.trials if name not in confirmed)
-        return searched + max((self.trials[name] for name in confirmed), default=0.0)
+        """The longest of trials that wait for each other: promotions, and after them all a confirmation.
+
+        The baseline's confirmations wait for the baseline alone.
+        """
+        base = {name for name in self.trials if BASELINE_ID in (name, self.parents[name])}
+        confirmed = {name for name in self.trials.keys() - base if CONFIRMATION.search(name)}
+        searched = max(self._up_to(name) for name in self.trials.keys() - base - confirmed)
+        last = max((self.trials[name] for name in confirmed), default=0.0)
+        return max(searched + last, *(self._up_to(name) for name in base))
 
     def _up_to(self, name: str) -> float:
         parent = self.parents[name]
@@ -91,7 +99,7 @@ def durations(records: Sequence[TrialRecord]) -> tuple[Duration, list[Duration]]
         if record.status is Status.COMPLETED and record.role is not Role.CONFIRM:
             epochs = [epoch["seconds"] for epoch in record.curve]
             found[record.trial_id] = Duration(
-                sum(epochs) / len(epochs), max(0.0, record.seconds - sum(epochs))
+                sum(epochs) / len(epochs), max(0.0, record.seconds - sum(epochs)), record.macs or 0
             )
     return found["baseline"], [each for name, each in found.items() if name != "baseline"]
 
@@ -110,6 +118,11 @@ def simulate(
     from archsearch.oracle import HyperbandOracle
 
     base, networks = durations(records)
+
+    def network_of(values: Mapping[str, Any]) -> Duration:
+        number = drawn(f"network {values['x']!r}") * len(networks)
+        return networks[int(number)]
+
     space = keras_tuner.HyperParameters()
     space.Float("x", 0.0, 1.0, default=0.5)
     oracle = HyperbandOracle(
@@ -117,6 +130,7 @@ def simulate(
         max_epochs=max_epochs,
         iterations=iterations,
         baseline={},
+        cost=lambda values: network_of(values).macs,
         confirm=confirm,
         hyperparameters=space,
     )
@@ -131,10 +145,9 @@ def simulate(
             if trial.status != "RUNNING":
                 break
             assignment = oracle.assignments[trial.trial_id]
-            x = repr(assignment.values.get("x"))
-            network = (
-                networks[int(drawn(f"network {x}") * len(networks))] if "x" in assignment.values else base
-            )
+            x = repr(assignment.values["x"])
+            is_base = BASELINE_ID in (assignment.trial_id, assignment.parent_trial_id)
+            network = base if is_base else network_of(assignment.values)
             seconds = network.of(assignment.epochs)
             ended.trials[trial.trial_id] = seconds
             ended.scores[trial.trial_id] = drawn(f"{x}/{trial.trial_id}")

@@ -61,11 +61,15 @@ def only(admits: Any) -> Any:
     return lambda values: values if admits(values) else None
 
 
+def costs(values: dict[str, Any]) -> float:
+    return float(values.get("x", 0.0))
+
+
 def make(space: Any = None, **changes: Any) -> HyperbandOracle:
     from archsearch.oracle import HyperbandOracle
 
     space = continuous() if space is None else space
-    arguments: dict[str, Any] = {"max_epochs": 9, "baseline": {}, "hyperparameters": space}
+    arguments: dict[str, Any] = {"max_epochs": 9, "baseline": {}, "hyperparameters": space, "cost": costs}
     return HyperbandOracle("val_accuracy", **(arguments | changes))
 
 
@@ -190,15 +194,45 @@ def test_seeds_differ_from_trial_to_trial() -> None:
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
+def test_a_single_worker_takes_bracket_after_bracket_and_slot_after_slot() -> None:
+    found = assignments(run(make(iterations=3)))[1:]
+    places = [(one.plan_order[:2], one.plan_order[3]) for one in found if one.plan_order[2] == 0]
+    assert places == sorted(places)
+    assert [one.plan_order[:2] for one in found] == sorted(one.plan_order[:2] for one in found)
+
+
+def test_the_cheapest_that_lead_to_no_promotion_wait_for_the_end() -> None:
+    """Two workers, of which one trains the baseline to the end: two networks wait until no other is left."""
+    oracle = make(max_epochs=1, iterations=6)
+    oracle.draws.begin_with = [{"x": cost, "rate": 0.1} for cost in (0.5, 0.1, 0.4, 0.2, 0.6, 0.3)]
+    oracle.create_trial("a")
+    found = []
+    while (running := oracle.create_trial("b")).status == "RUNNING":
+        found.append(oracle.assignments[running.trial_id].values["x"])
+        oracle.update_trial(running.trial_id, {"val_accuracy": 0.5})
+        running.status = "COMPLETED"
+        oracle.end_trial(running)
+    assert found == [0.5, 0.4, 0.6, 0.3, 0.2, 0.1]
+
+
+def test_many_workers_begin_later_promotions_before_what_leads_to_none() -> None:
+    """3 networks -> 1, then 2 that are trained in full at once; two times."""
+    oracle = make(max_epochs=3, iterations=2)
+    found = [oracle.create_trial(str(worker)).trial_id.partition("-s")[0] for worker in range(11)]
+    assert found == ["baseline", *["b1-r0"] * 3, *["i1-b1-r0"] * 3, *found[7:]]
+    assert sorted(found[7:]) == ["b0-r0", "b0-r0", "i1-b0-r0", "i1-b0-r0"]
+
+
 # Draws.
 
 
 @pytest.mark.parametrize("space", [continuous, conditional, lambda: choices(40)], ids=["numbers", "if", "40"])
 @pytest.mark.parametrize("workers", [2, 8])
 def test_trials_are_the_same_for_any_number_of_workers(space: Callable[[], Any], workers: int) -> None:
-    alone = by_id(run(make(space()), a_fifth_fails))
+    alone = by_id(run(make(space(), iterations=2), a_fifth_fails))
     for order in range(3):
-        assert by_id(run(make(space()), a_fifth_fails, workers=workers, order=order)) == alone
+        found = run(make(space(), iterations=2), a_fifth_fails, workers=workers, order=order)
+        assert by_id(found) == alone
 
 
 def test_draws_do_not_depend_on_scores() -> None:
@@ -590,6 +624,26 @@ def test_confirmations_wait_for_the_last_score_of_the_search() -> None:
         *("baseline-c1", "baseline-c2", "b0-r0-s0-c1", "b0-r0-s0-c2")
     ]
     assert oracle.create_trial("e").status == "IDLE"
+
+
+def test_an_idle_worker_confirms_the_baseline_while_the_search_goes_on() -> None:
+    """One network has completed, so that there will be one to compare with; which one is not known yet."""
+    oracle = make(max_epochs=1, iterations=2, confirm=1)
+    running = [oracle.create_trial(name) for name in "abc"]
+    for ended in running[:2]:
+        oracle.update_trial(ended.trial_id, {"val_accuracy": 0.5})
+        ended.status = "COMPLETED"
+        oracle.end_trial(ended)
+    early = [oracle.create_trial(name) for name in "abd"]
+    assert [each.trial_id for each in early[:2]] == ["baseline-c1", "baseline-c2"]
+    assert early[2].status == "IDLE"
+    oracle.update_trial(running[2].trial_id, {"val_accuracy": 0.6})
+    running[2].status = "COMPLETED"
+    oracle.end_trial(running[2])
+    assert [oracle.create_trial(name).trial_id for name in "cd"] == [
+        f"{running[2].trial_id}-c1",
+        f"{running[2].trial_id}-c2",
+    ]
 
 
 def test_confirmations_come_next_when_the_search_is_over() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
+from archsearch.continuing import workers_changed
 from archsearch.plan import Cost, Speed
 from archsearch.reporting.summary import final_training, summary
 from archsearch.run import BUILT_IN, Run
@@ -297,6 +298,21 @@ def test_summary_tells_how_busy_several_workers_were(tmp_path: Path) -> None:
     """Seven trials of 10 seconds in two minutes."""
     run = stored(tmp_path, *ALL, plan=dataclasses.replace(PLAN, workers=2).to_dict())
     assert list(summary(run))[1] == "2 workers were busy 29 % of the time and saved 0 s against one."
+
+
+def test_how_busy_workers_were_is_not_told_where_their_number_changed(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, workers=2).to_dict()
+    run = stored(tmp_path, *ALL, plan=plan, workers_changed=True)
+    assert not any("workers" in line for line in summary(run))
+    assert (run.to_status()["workers"], run.to_status()["utilisation"]) == (2, None)
+
+
+def test_a_number_of_workers_that_changed_once_is_remembered() -> None:
+    one, two = PLAN, dataclasses.replace(PLAN, workers=2)
+    begun = {"plan": one.to_dict()}
+    assert not workers_changed(begun, one)
+    assert workers_changed(begun, two)
+    assert workers_changed({"plan": two.to_dict(), "workers_changed": True}, two)
 
 
 def test_summary_draws_the_structure_of_the_incumbent(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,15 +132,17 @@ def make(
 
     path.mkdir(exist_ok=True)
     folder = RunFolder(path)
+    arguments: dict[str, Any] = {"measure": lambda values: Measured(None, 1, 2), "data": None, "begin": START}
+    arguments |= changes
     oracle = HyperbandOracle(
         "val_accuracy",
         max_epochs=plan.max_epochs,
         factor=plan.factor,
         iterations=plan.iterations,
         baseline={},
+        cost=lambda values: arguments["measure"](values).macs,
         confirm=plan.confirm,
     )
-    arguments: dict[str, Any] = {"measure": lambda values: Measured(None, 1, 2), "data": None, "begin": START}
     tuner = HyperbandTuner(
         oracle,
         Space(),
@@ -147,7 +150,7 @@ def make(
         plan=plan,
         deadline=None if seconds is None else START + seconds,
         run=run,
-        **(arguments | changes),
+        **arguments,
     )
     oracle.replay(read_records(folder.trials)[0])
     tuner.search = partial(tuner.search, callbacks=callbacks)
@@ -538,6 +541,82 @@ def test_what_the_last_confirmation_is_too_long_for_ends_the_search(tmp_path: Pa
     make(tmp_path, Trainer(clock, 1.5), seconds=160.0, plan=plan, callbacks=[notes]).search()
     assert confirmed(tmp_path) == ["baseline-c1"]
     assert notes.notes == ["Trial baseline-c2 is not started: about 14 s, and 2 s are left."]
+
+
+# Several trials at a time.
+
+
+class Simultaneous(Executor):
+    """Runs trials side by side on the clock: the next one ends when the tuner waits for what happens."""
+
+    def __init__(self, clock: Clock, pace: float = 1.0) -> None:
+        self.clock = clock
+        self.pace = pace
+        self.begun: list[str] = []
+        self.running: list[tuple[float, int, Future[Any], Any]] = []
+        self.happened: list[Callable[[], None]] = []
+        self.put = self.happened.append
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        [task, _] = args
+        alone, future = Clock(self.clock.now), Future[Any]()
+        result = Trainer(alone, self.pace)(task)
+        heappush(self.running, (alone.now, len(self.begun), future, result))
+        self.begun.append(task.trial_id)
+        return future
+
+    def get(self) -> Callable[[], None]:
+        if not self.happened:
+            self.clock.now, _, future, result = heappop(self.running)
+            future.set_result(result)
+        return self.happened.pop(0)
+
+
+def search_at_once(tuner: Any, workers: int, clock: Clock, pace: float = 1.0) -> Simultaneous:
+    executor = Simultaneous(clock, pace)
+    tuner._happened = executor
+    tuner.search(executor, num_workers=workers)
+    return executor
+
+
+@pytest.mark.parametrize("workers", [2, 16])
+@pytest.mark.parametrize("pace", [0.7, 1.6])
+@pytest.mark.parametrize("seconds", [40.0, 150.0])
+def test_whatever_the_time_many_workers_keep_it_and_leave_a_whole_search(
+    tmp_path: Path, clock: Clock, seconds: float, pace: float, workers: int
+) -> None:
+    """The top rung is reached, each worker has at most one trial cut off, and no sentence is told twice."""
+    notes = Notes()
+    plan = dataclasses.replace(with_confirmations(seconds, iterations=5), workers=workers)
+    tuner = make(tmp_path, None, seconds=seconds, plan=plan, callbacks=[notes])
+    search_at_once(tuner, workers, clock, pace)
+    records = log(tmp_path)
+    assert clock.now <= START + seconds
+    best = standing.incumbent(records, "max")
+    assert best is not None
+    assert best.epochs == 9
+    assert len(notes.notes) == len(set(notes.notes))
+    unfinished = sum(record.status is Status.TIMED_OUT for record in records)
+    assert unfinished <= workers
+
+
+def test_what_is_too_long_does_not_end_a_search_in_which_others_run(tmp_path: Path, clock: Clock) -> None:
+    """3 networks -> 1, then 2 at once, two times; the two of b0 are expected to take 12 s each, all others a
+    second an epoch. When the second of them is refused, i1-b1 has yet to promote its best."""
+    from archsearch.measuring import Measured
+
+    def measure(values: dict[str, Any]) -> Measured:
+        return Measured(None, 4 if values["x"] > 0.8 else 1, 2)
+
+    notes = Notes()
+    plan = a_plan(max_epochs=3, iterations=2, workers=4)
+    tuner = make(tmp_path, None, seconds=10.0, plan=plan, callbacks=[notes], measure=measure)
+    slots = [0.1, 0.2, 0.3, 0.85, 0.9, 0.4, 0.45, 0.55, 0.6, 0.7]
+    tuner.oracle.draws.begin_with = [{"x": value} for value in slots]
+    search_at_once(tuner, 4, clock)
+    assert notes.notes == ["Trial b0-r0-s1 is not started: about 12 s, and 7 s are left."]
+    assert "i1-b1-r1-s2" in ids(tmp_path)
+    assert len(log(tmp_path)) == plan.num_trials - 1
 
 
 # Deaths of the process.

@@ -48,3 +48,11 @@ def test_the_simulated_search_is_the_same_for_any_number_of_workers(benchmark: d
     assert len(alone.trials) == 1 + 2 * 23 + 4
     assert alone.makespan > few.makespan > many.makespan
     assert all(each.makespan >= each.bound * (1 - 1e-9) for each in (alone, few, many))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_many_workers_are_busy_nine_tenths_of_the_simulated_search(benchmark: dict[str, Any]) -> None:
+    records, _ = read_records(benchmark["RECORDS"])
+    found = benchmark["simulate"](records, max_epochs=9, iterations=20, confirm=2, num_workers=16)
+    assert found.utilisation >= benchmark["GOAL"]

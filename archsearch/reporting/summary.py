@@ -21,7 +21,7 @@ def summary(run: Run) -> Iterator[str]:
     name = baseline_name(run.plan, run.stored["hypermodel"], run.settings.baseline)
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
     busy = run.utilisation
-    if busy.num_workers > 1:
+    if busy is not None and busy.num_workers > 1:
         yield (
             f"{busy.num_workers} workers were busy {100 * busy.share:.0f} % of the time and saved "
             f"{format_seconds(busy.saved_seconds)} against one."
