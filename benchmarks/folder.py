@@ -1,6 +1,6 @@
 """How much memory a search takes on a folder of images that is larger than memory should be.
 
-    python benchmarks/folder.py --json benchmarks/results/folder.json    # 20 GB of JPEG files, made first
+    python benchmarks/folder.py --json benchmarks/results/folder.json    # 20 GB of PNG files, made first
     python benchmarks/folder.py --gigabytes 1
 
 Makes the folder, searches it for two trials, and prints the largest resident memory of the search and its
@@ -33,7 +33,7 @@ from archsearch.run_folder import write_json
 ROOT = Path(__file__).resolve().parent.parent
 
 SIDE = 256
-"""Pixels a side of a file; noise, so that a file of this size is some 100 kB."""
+"""Pixels a side of a file; noise, stored as it is, so that a file is some 200 kB."""
 
 DIFFERENT = 500
 """Pictures drawn; the files are these, each with another number in its first pixels."""
@@ -50,9 +50,9 @@ def make(folder: Path, gigabytes: float) -> int:
         label = number % 2
         pixels = drawn[rng.integers(DIFFERENT)] + np.uint8(127 * label)
         pixels[:64, :64] = rng.integers(0, 256, (4, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1)
-        path = folder / "train" / "ab"[label] / f"{number // 1000:04}" / f"{number:07}.jpg"
+        path = folder / "train" / "ab"[label] / f"{number // 1000:04}" / f"{number:07}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=92)
+        Image.fromarray(pixels).save(path, compress_level=0)
         written += path.stat().st_size
         number += 1
     return written
