@@ -5,7 +5,7 @@ Light to import: TensorFlow comes with the first search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ def search(
     from archsearch.searching import Search
     from archsearch.settings import given_settings
 
+    callbacks = tuple(callbacks) if isinstance(callbacks, Iterable) else (callbacks,)
     for callback in callbacks:
         if not isinstance(callback, SearchCallback):
             raise UserError(

@@ -332,6 +332,7 @@ class FinalTraining:
         from archsearch.watch import Diverged, WrongHyperModel
 
         history: list[Epoch] = []
+        of_telling: list[BaseException] = []
         task = final.task
         with ExitStack() as stack:
             events = stack.enter_context(TrialEvents(unfinished.folder))
@@ -342,24 +343,31 @@ class FinalTraining:
 
             def on_epoch(epoch: int, values: Epoch) -> None:
                 history.append(values)
-                unfinished.note_time()
-                events.epoch(epoch + 1, values)
-                if progress is not None:
-                    progress.epoch(epoch + 1, task.epochs, values)
+                try:
+                    unfinished.note_time()
+                    events.epoch(epoch + 1, values)
+                    if progress is not None:
+                        progress.epoch(epoch + 1, task.epochs, values)
+                except BaseException as error:
+                    of_telling.append(error)
+                    raise
 
             training = Training(task, on_epoch, final.on_time, final.strategy)
-            with built_by_the_user(_users(task.hypermodel), "cannot be trained"):
+            users = _users(task.hypermodel)
+            with built_by_the_user(users, "cannot be trained", others=of_telling):
                 try:
                     model = training.run()
                 except (Diverged, WrongHyperModel) as error:
                     unfinished.remove()  # to go on from there would end the same way
                     raise UserError(f"The final training failed: {str(error).rstrip('.')}.") from error
-        as_it_is = final.strategy is None and final.options.precision == "float32"
+        if final.strategy is not None or final.options.precision != "float32":
+            with built_by_the_user(users, "cannot be built once more"):
+                model = delivered(model, task)
         return Trained(
             final=final,
             record=record,
             splits=splits,
-            model=model if as_it_is else delivered(model, task),
+            model=model,
             history=history,
             start=unfinished.start,
             search_seconds=run.seconds if run else None,

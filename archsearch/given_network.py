@@ -201,8 +201,8 @@ def read_values(path: Path) -> dict[str, Any]:
         raise UserError(f"--baseline {path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"--baseline {path} cannot be read: {str(error).rstrip('.')}. It takes values in JSON, or a "
-            "model saved with `model.save('NAME.keras')`."
+            f"--baseline {path} cannot be read: {str(error).rstrip('.')}. It takes values in JSON; for the "
+            "built-in space also a model saved with `model.save('NAME.keras')`."
         ) from error
     values = stored.get("hyperparameters", stored) if isinstance(stored, dict) else None
     if not isinstance(values, dict) or not all(

@@ -88,7 +88,7 @@ class Ladder:
         self._failed[position.rung].add(position.slot)
 
     def give_up(self, slot: int) -> None:
-        """No network is left to draw for this slot of the first rung."""
+        """Nothing is trained for this slot of the first rung: no network is left to draw, or no time."""
         self._failed[0].add(slot)
 
     def _is_open(self, slot: int) -> bool:

@@ -146,11 +146,20 @@ def _check_connection(ray: Any, address: str) -> None:
             "of the machines of the cluster, or call ray.shutdown() first."
         )
     there = ray.get_runtime_context().gcs_address
-    if address not in ("auto", there):
+    if address != "auto" and _resolved(address) != _resolved(there):
         raise UserError(
             f"--ray {address} is not the Ray cluster that this process is connected with, {there}. Give "
             "--ray auto to search there, or call ray.shutdown() first."
         )
+
+
+def _resolved(address: str) -> str:
+    """With the host by its number, as far as that is known."""
+    host, _, port = address.rpartition(":")
+    try:
+        return f"{socket.gethostbyname(host)}:{port}"
+    except OSError:
+        return address
 
 
 def _knock(address: str) -> None:

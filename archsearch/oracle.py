@@ -42,7 +42,8 @@ class HyperbandOracle(keras_tuner.Oracle):
         fit: From the values drawn to those of a network within the limits; where it is `None`, they take no
             slot.
         cost: What an epoch of a network takes, in whatever unit; by default all take the same.
-        confirm: Networks that are trained again at the end, with fresh seeds, beside the baseline.
+        confirm: Networks that are trained again at the end, with fresh seeds, beside the baseline, whose turn
+            comes earlier where a worker is idle.
         hyperparameters: The space, where it is known before a hypermodel is built.
     """
 
@@ -169,6 +170,27 @@ class HyperbandOracle(keras_tuner.Oracle):
         trial.best_step = record.epochs - 1
         self.end_order.append(trial.trial_id)
         self._close(trial.trial_id, record.score, failed=record.status is Status.FAILED)
+
+    # For a search whose time runs out.
+
+    @property
+    def num_confirmed(self) -> int:
+        """Confirmations that were started."""
+        return sum(each.role is Role.CONFIRM for each in self.assignments.values())
+
+    def has_cheaper(self, assignment: Assignment) -> bool:
+        """Whether another trial of its bracket may start that costs less; not where there are promotions."""
+        bracket = assignment.bracket
+        if bracket is None or len(bracket.rungs) > 1:
+            return False
+        others = self._all_of(self._ladder(bracket))
+        return any(self._cost_of(other) < self._cost_of(assignment) for other in others)
+
+    def give_up(self, assignment: Assignment) -> None:
+        """A trial of a bracket without promotions is left out, until the search is continued."""
+        assert assignment.bracket is not None
+        assert assignment.position is not None
+        self._ladder(assignment.bracket).give_up(assignment.position.slot)
 
     # Where a trial comes from.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -177,13 +177,16 @@ def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatist
 
 @contextlib.contextmanager
 def built_by_the_user(
-    hypermodel: keras_tuner.HyperModel | None, failed: str = "cannot be built"
+    hypermodel: keras_tuner.HyperModel | None,
+    failed: str = "cannot be built",
+    others: Sequence[BaseException] = (),
 ) -> Iterator[None]:
     """What the user's own hypermodel raises inside, with the values that caused it.
 
     Args:
         hypermodel: `None`: it is not the user's own, and nothing is changed.
         failed: What is said of it.
+        others: Exceptions that are not its fault.
 
     Raises:
         HyperModelError: Its cause is the exception.
@@ -193,7 +196,7 @@ def built_by_the_user(
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        if hypermodel is None:
+        if hypermodel is None or any(error is other for other in others):
             raise
         name, values = hypermodel_name(hypermodel), _values_at(error)
         raise HyperModelError(f"{name} {failed} with {values}: {type(error).__name__}: {error}") from error

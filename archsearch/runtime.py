@@ -31,7 +31,10 @@ RECORDED_VARIABLES = (
 
 
 def num_cores() -> int:
-    """Cores this process may use: under `taskset`, or the CPU limit of a container, fewer than there are."""
+    """Cores this process may use: under `taskset`, or the CPU limit of a container, fewer than there are.
+
+    At most `LOKY_MAX_CPU_COUNT`, if that variable is set.
+    """
     from loky import cpu_count
 
     number: int = cpu_count()

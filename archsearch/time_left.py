@@ -24,6 +24,8 @@ class TimeLeft:
         self.deadline = deadline
         self._expected_seconds = 0.0
         self._actual_seconds = 0.0
+        self.num_confirmed = 0
+        """Confirmations that were started: an idle worker takes the baseline's before the search is over."""
 
     @property
     def seconds(self) -> float:
@@ -46,7 +48,8 @@ class TimeLeft:
         if self.deadline is None or self.plan.max_seconds is None:
             return self.seconds
         kept = min(self._pace * self.plan.confirm_seconds, CONFIRM_SHARE * self.plan.max_seconds)
-        return self.seconds - kept
+        done = min(1.0, self.num_confirmed / max(1, self.plan.num_confirmations))
+        return self.seconds - (1 - done) * kept
 
     def refuses_bracket(self, bracket: Bracket) -> str | None:
         """Why a bracket is not started; `None` if it is."""

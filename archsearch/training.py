@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
         Exception,
         SystemExit,
     ) as error:  # what the user's network raises costs this trial, not the search
-        if error is callers_error or isinstance(error, UserError):
+        if error is callers_error or isinstance(error, UserError) or _of_a_signal(error):
             raise
         status, message = Status.FAILED, _reason(error)
         out_of_memory = _is_out_of_memory(error)
@@ -84,6 +85,13 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
         trace = None if foreseen else traceback.format_exc()
     seconds = training.earlier_seconds + time.perf_counter() - start
     return TrialResult(status, tuple(curve), seconds, _peak_memory(), message, trace, out_of_memory)
+
+
+def _of_a_signal(error: BaseException) -> bool:
+    """Whether a signal's handler raised it: `sys.exit` in a script's own, say."""
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

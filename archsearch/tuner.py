@@ -151,6 +151,7 @@ class HyperbandTuner(BaseTuner):
         """`None`, or why the time left is too short."""
         if assignment.role is Role.BASELINE:
             return "The time is used up." if self.time_left.seconds <= 0 else None
+        self.time_left.num_confirmed = self.oracle.num_confirmed
         bracket = assignment.bracket
         # Half of a ladder is of no use; of a bracket without promotions every trial is.
         whole = bracket is not None and len(bracket.rungs) > 1 and not self._is_last_chance(bracket)
@@ -181,14 +182,17 @@ class HyperbandTuner(BaseTuner):
     def _leave_out(self, assignment: Assignment) -> bool:
         """Leaves out what was refused; False if then nothing is left to do.
 
-        A bracket of which nothing was run is dropped; if it has begun, what is left of the search is, so that
-        the confirmations come. But while other trials run, of a bracket without promotions only the rest is:
-        cheaper networks may yet be promoted.
+        Of a bracket without promotions one trial, while a cheaper one may fit. A bracket of which nothing was
+        run is dropped; if it has begun, what is left of the search is, so that the confirmations come. But
+        while other trials run, of a bracket without promotions only the rest is: cheaper networks may yet be
+        promoted.
         """
         bracket = assignment.bracket
         if self.time_left.seconds <= 0 or bracket is None:
             return False
-        if not self._is_started(assignment) or (len(bracket.rungs) == 1 and self._running):
+        if self.oracle.has_cheaper(assignment):
+            self.oracle.give_up(assignment)
+        elif not self._is_started(assignment) or (len(bracket.rungs) == 1 and self._running):
             self.oracle.dropped.add(bracket.name)
         else:
             self.oracle.searching_over = True

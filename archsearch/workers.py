@@ -40,6 +40,9 @@ START_SECONDS = 300.0
 LATE_SECONDS = 60.0
 """Of silence that are enough once a trial's deadline has passed."""
 
+MAX_STARTS = 3
+"""Processes of a worker that may fail to start, one after the other: then it is no fault of the moment."""
+
 MAX_GROWTH = 2 * 2**30
 """Bytes by which a worker may grow before another process takes its place."""
 
@@ -187,6 +190,8 @@ class _Worker:
         self._patience = START_SECONDS
         """Seconds of silence until it counts as frozen."""
         self._cannot_start: str | None = None
+        self._failed_starts = 0
+        """Of processes one after the other."""
         self._outgrown = False
 
     @property
@@ -243,6 +248,7 @@ class _Worker:
                 if kind == worker.READY:
                     [self.pid] = values
                     self._any_started.set()
+                    self._failed_starts = 0
                     self._patience = self.hang_seconds
                 elif kind == worker.FAILED:
                     [self._cannot_start] = values
@@ -282,7 +288,9 @@ class _Worker:
     def _death(self, error: BaseException) -> Exception:
         """Why it ended with a trial."""
         if self._cannot_start is not None:
-            if self._any_started.is_set():  # the setup is not to blame
+            self._failed_starts += 1
+            # While others could start, the setup is not to blame; but it may have changed since.
+            if self._any_started.is_set() and self._failed_starts < MAX_STARTS:
                 return WorkerDied(f"Worker {self.name} could not start ({self._cannot_start})")
             return _cannot_start(self._cannot_start)
         found = re.search(r"\{(.*)\}", str(error))

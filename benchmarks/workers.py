@@ -61,9 +61,9 @@ def trials_per_hour(journal: Sequence[Mapping[str, Any]], workers: int) -> float
     started: set[int] = set()
     for number, each in enumerate(journal, start=1):
         started.add(each["pid"])
-        if len(started) == workers:
+        if len(started) == workers and number < len(journal):
             return 3600 * (len(journal) - number) / (journal[-1]["time"] - each["time"])
-    raise RuntimeError(f"Of {workers} workers {len(started)} ended a trial.")
+    raise RuntimeError(f"Of {workers} workers {len(started)} ended a trial, and no other trial came after.")
 
 
 def growth(megabytes: Sequence[float]) -> float:

@@ -62,8 +62,3 @@ def test_what_is_missing_and_the_circumstances_are_told(script: Any) -> None:
 def test_the_page_is_made_from_the_lines(script: Any) -> None:
     page = script["PAGE"].read_text(encoding="utf-8")
     assert between(page, script["BEGIN"], script["table"](read(script["RESULTS"]))) == page
-
-
-def test_the_committed_lines_are_of_todays_cells(script: Any) -> None:
-    for line in read(script["RESULTS"]):
-        assert script["is_done"]([line], line["cell"], line["seed"], epochs=script["EPOCHS"])

@@ -130,6 +130,16 @@ def test_the_search_leaves_the_time_of_the_confirmations(clock: Clock) -> None:
     )
 
 
+def test_nothing_is_kept_for_confirmations_that_have_begun(clock: Clock) -> None:
+    """Of 6 that take 54 s, 2 have: 36 of 100 s are kept, so 64 are left, three halves of which are 96."""
+    time = left(100.0)
+    time.num_confirmed = 2
+    assert refused(time, 96) is None
+    assert refused(time, 97) == "Trial t is not started: about 97 s, and 64 s are left."
+    time.num_confirmed = 7  # another network led in an earlier session
+    assert refused(time, 150) is None
+
+
 def test_confirmations_have_all_that_is_left(clock: Clock) -> None:
     time = left(50.0)
     assert refused(time, 9, confirms=True) is None

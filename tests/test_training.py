@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -489,6 +490,22 @@ def test_interruption_passes_through(interruption: type[BaseException]) -> None:
 
     with pytest.raises(interruption):
         run(on_epoch=interrupt)
+
+
+def leave(*_: Any) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signal")
+def test_what_the_callers_handler_of_a_signal_raises_passes_through() -> None:
+    hypermodel = perceptron()
+    hypermodel.fit = lambda *args, **kwargs: signal.raise_signal(signal.SIGUSR1)
+    before = signal.signal(signal.SIGUSR1, leave)
+    try:
+        with pytest.raises(SystemExit):
+            run(hypermodel=hypermodel)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_an_error_of_the_caller_is_not_the_networks() -> None:

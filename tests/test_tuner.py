@@ -619,6 +619,25 @@ def test_what_is_too_long_does_not_end_a_search_in_which_others_run(tmp_path: Pa
     assert len(log(tmp_path)) == plan.num_trials - 1
 
 
+def test_what_is_too_long_leaves_the_cheaper_trials_beside_it(tmp_path: Path, clock: Clock) -> None:
+    """The baseline, b2 and b1 take 69 s: 14 are left for the first of b0, which is expected to take 36."""
+    from archsearch.measuring import Measured
+
+    def measure(values: dict[str, Any]) -> Measured:
+        return Measured(None, 4 if values["x"] > 0.8 else 1, 2)
+
+    notes = Notes()
+    tuner = make(tmp_path, Trainer(clock), seconds=83.0, callbacks=[notes], measure=measure)
+    tuner.oracle.draws.begin_with = [{"x": 0.01 * number} for number in range(14)] + [{"x": 0.9}]
+    tuner.oracle.draws.begin_with += [{"x": 0.6}, {"x": 0.7}]
+    tuner.search()
+    assert [trial for trial in ids(tmp_path) if trial.startswith("b0")] == ["b0-r0-s1"]
+    assert notes.notes == [
+        "Trial b0-r0-s0 is not started: about 36 s, and 14 s are left.",
+        "Trial b0-r0-s2 is not started: about 9 s, and 5 s are left.",
+    ]
+
+
 # Deaths of the process.
 
 

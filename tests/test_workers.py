@@ -226,6 +226,25 @@ def test_a_worker_that_cannot_start_after_others_could_is_a_death(
     assert int(workers.submit(process_of, task("b"), silent).result().message) != process
 
 
+def test_a_worker_that_cannot_start_three_times_in_a_row_ends_the_search(
+    tmp_path: Path, executor: Callable[..., WorkerExecutor]
+) -> None:
+    """What all workers are given has changed since others could start: no trial is to blame."""
+    hard = HardToOpen(tmp_path, times=0)
+    workers = executor(setup=setup_of(hard, None, precision=None))
+    workers.submit(process_of, task("a"), silent).result()
+    (tmp_path / "opened").unlink()
+    (tmp_path / "opened").mkdir()
+    pretender = Pretender(tmp_path, {"b": (("kill", 0),)})
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        workers.submit(pretender, task("b"), silent).result()
+    for _ in range(2):
+        with pytest.raises(WorkerDied, match="could not start"):
+            workers.submit(process_of, task("b"), silent).result()
+    with pytest.raises(UserError, match="A worker process cannot start"):
+        workers.submit(process_of, task("b"), silent).result()
+
+
 # Deaths.
 
 

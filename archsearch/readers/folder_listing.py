@@ -127,11 +127,11 @@ def _parts(root: Path) -> tuple[Path, Path | None, Path | None]:
     train, test = lower.get("train"), lower.get("test")
     validation = _validation(lower)
     if train is not None:
-        flat = {each.name.lower(): each for each in visible if each.name not in folders}
-        known = {train, validation, test, *(flat.get(name) for name in PARTS)}
-        _check_beside(root, {each for each in visible if each not in known}, train)
         # Of one without sub-folders no image is used, which is said.
-        return train, validation or _validation(flat), test or flat.get("test")
+        flat = {each.name.lower(): each for each in visible if each.name not in folders}
+        validation, test = validation or _validation(flat), test or flat.get("test")
+        _check_beside(root, {each for each in visible if each not in (train, validation, test)}, train)
+        return train, validation, test
     other = validation or test
     if other:
         raise UserError(f"{root} has a folder {other.name} with sub-folders, but no folder train with some.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from archsearch.runtime import num_cores
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 """Looked for whatever the ending says. Others are not: of PostScript, say, PIL would start an interpreter."""
@@ -131,11 +132,7 @@ def _blocks(items: Sequence[_S]) -> Iterable[Sequence[_S]]:
 
 def _num_threads() -> int:
     """As many as this process has cores."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        cores = os.cpu_count() or 1
-    return min(cores, MAX_THREADS)
+    return min(num_cores(), MAX_THREADS)
 
 
 def _fit(picture: Image.Image, height: int, width: int) -> Image.Image:

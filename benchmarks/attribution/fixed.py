@@ -27,7 +27,7 @@ def train(
     """Trains, tests once, and leaves what a final training leaves.
 
     The network is widened, or narrowed, as the product does it with a found one: to the macs of which
-    `FINAL_EPOCHS` passes over the images fit into the time.
+    `FINAL_EPOCHS` passes over the training part fit into the time, the validation part left out.
 
     Args:
         folder: Of the run.
@@ -105,9 +105,10 @@ def train(
     )
     leave(trained, place.final(FIXED))
     macs = measure(problem.hypermodel, values).macs or 1
-    as_it_is = fit_length(work, macs=macs, seconds=start + seconds - began, speed=speed)
-    images = as_it_is.epochs * as_it_is.steps_per_epoch * work.batch_size
-    return {"epochs_at_width_1": images / work.num_train}
+    all_of_it = Work.final(num_train=len(data.train), num_validation=0, batch_size=work.batch_size)
+    as_it_is = fit_length(all_of_it, macs=macs, seconds=start + seconds - began, speed=speed)
+    images = as_it_is.epochs * as_it_is.steps_per_epoch * all_of_it.batch_size
+    return {"epochs_at_width_1": images / all_of_it.num_train}
 
 
 def sized(

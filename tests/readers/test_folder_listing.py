@@ -27,6 +27,14 @@ def test_a_test_folder_without_classes_counts_as_none(tmp_path, picture, classes
     assert folder.notes[0] == "Images beside the folders of the classes are left out: 2."
 
 
+def test_two_folders_for_the_same_part_are_refused(tmp_path, picture, classes):
+    classes(tmp_path / "train", {"a": 10, "b": 10})
+    classes(tmp_path / "validation", {"a": 2, "b": 2})
+    picture(tmp_path / "val" / "unlabelled.png")
+    with pytest.raises(UserError, match="val"):
+        list_folder(tmp_path)
+
+
 def test_a_test_folder_without_a_train_folder_is_refused(tmp_path, classes):
     classes(tmp_path / "test", {"a": 2, "b": 2})
     with pytest.raises(UserError, match="has a folder test with sub-folders, but no folder train"):
