@@ -1,6 +1,6 @@
 """What worker processes bring and cost, beside Keras Tuner's chief and tuners; nothing is downloaded.
 
-    python benchmarks/workers.py            # some 20 minutes on 2 idle cores
+    python benchmarks/workers.py            # some 10 minutes on 2 idle cores
     python benchmarks/workers.py --quick    # a few trials of each, printed and not stored: some 5 minutes
 
 The results are stored in benchmarks/results/workers.json, and the table in docs/workers.md.
@@ -33,6 +33,8 @@ BEGIN = begin("workers.py")
 
 WORKERS = (1, 2)
 EPOCHS = 3
+TRIALS_OF_ITERATION = 2
+"""Of a bracket without promotions, whose factor is larger than its epochs."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def growth(megabytes: Sequence[float]) -> float:
 
 
 def search(side: str, workers: int, trials: int) -> dict[str, Any]:
-    """A search without promotions: as many trials as iterations, each of all epochs."""
-    plan = searches.Plan(workers=workers, max_epochs=EPOCHS, factor=EPOCHS + 1, iterations=trials)
+    """A search without promotions, in which all trials have all epochs."""
+    iterations = trials // TRIALS_OF_ITERATION
+    plan = searches.Plan(workers=workers, max_epochs=EPOCHS, factor=EPOCHS + 1, iterations=iterations)
     ran = searches.run(side, plan)
     by_process: dict[int, list[float]] = {}
     for each in ran.journal:

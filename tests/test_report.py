@@ -655,6 +655,15 @@ def test_a_final_training_that_a_callback_ended_is_repeated_with_its_whole_sched
     assert "--epochs 50" in detail.facts["command"]
 
 
+@pytest.mark.parametrize(("devices", "flag"), [(1, None), (4, "all")])
+def test_a_final_training_on_several_devices_is_repeated_on_all(devices: int, flag: str | None) -> None:
+    (detail,) = final_details(
+        Findings("mine", [], {}, [Final("best", a_result() | {"devices": devices}, ())])
+    )
+    program, *arguments = shlex.split(detail.facts["command"].removeprefix("python "))
+    assert final_parser(program).parse_args(arguments).devices == flag
+
+
 @pytest.mark.parametrize("damage", [{}, {"per_class": 3, "machine": [], "recipe": "x", "found_macs": "y"}])
 def test_a_final_training_that_says_little_is_shown_as_far_as_it_goes(damage: dict[str, Any]) -> None:
     known = Findings("mine", [], {}, [Final("best", {"test_accuracy": 0.5, **damage}, ())])

@@ -108,6 +108,7 @@ def final_command(findings: Findings, final: Final) -> str | None:
         length = ["--epochs", str(epochs)] if seconds is None else ["--max-time", time_text(float(seconds))]
         options = [*length, "--seed", str(int(result["seed"])), "--precision", str(result["precision"])]
         options += [flag for flag, name in (("--tta", "tta"), ("--all-data", "all_data")) if result[name]]
+        options += ["--devices", "all"] if int(result.get("devices", 1)) > 1 else []
         recipe = result["recipe"]["name"]
     except (KeyError, TypeError, ValueError):
         return None
