@@ -48,8 +48,8 @@ class TimeLeft:
         if self.deadline is None or self.plan.max_seconds is None:
             return self.seconds
         kept = min(self._pace * self.plan.confirm_seconds, CONFIRM_SHARE * self.plan.max_seconds)
-        done = min(1.0, self.num_confirmed / max(1, self.plan.num_confirmations))
-        return self.seconds - (1 - done) * kept
+        planned = self.plan.num_confirmations
+        return self.seconds - kept * max(0, planned - self.num_confirmed) / max(1, planned)
 
     def refuses_bracket(self, bracket: Bracket) -> str | None:
         """Why a bracket is not started; `None` if it is."""
