@@ -48,7 +48,7 @@ def test_the_table_of_results(result: Any) -> None:
         f"| weights | {DOCUMENTED.params((32, 32, 3), 10) / 1e6:.2f} M | {result['params'] / 1e6:.2f} M |",
         f"| macs | {DOCUMENTED.macs((32, 32, 3)) / 1e6:.1f} M | {result['macs'] / 1e6:.1f} M |",
         f"| epochs | {published['epochs']} | {result['epochs']} |",
-        f"| time on {machine['cores']} cores, no GPU | {documented_hours:.0f} h, at the measured {rate:.0f} "
+        f"| time on {machine['cores']} cores, no GPU | {documented_hours:.1f} h, at the measured {rate:.0f} "
         f"images/s | search {minutes[0]:.0f} min, training {minutes[1]:.0f} min |",
     ]
     for row in rows:
@@ -97,8 +97,22 @@ def test_the_lift_the_readme_tells(settings: Any) -> None:
     records, _ = read_records(HEADLINE / "trials.jsonl")
     best = incumbent(records, "max")
     assert best is not None
-    assert dict(best.hyperparameters) in settings["begin_with"], "the README says that it was not drawn"
-    assert told_lift(records, best.trial_id, settings["plan"]) in " ".join(README.split())
+    begun_with = settings["begin_with"]
+    assert dict(best.hyperparameters) in begun_with, "the README says that it was not drawn"
+    searched = {repr(record.hyperparameters) for record in records if record.role is Role.SEARCH}
+    assert len(searched) - len(begun_with) == 15
+    told = " ".join(README.split())
+    assert "fifteen drawn networks did not beat" in told
+    assert f"networks of at most {settings['plan']['max_macs'] / 1e6:.1f} M macs" in told
+    assert told_lift(records, best.trial_id, settings["plan"]) in told
+
+
+def test_the_run_on_a_slower_machine() -> None:
+    result = read(ROOT / "docs" / "results" / "cifar10-90min-avx2" / "result.json")
+    assert (
+        f"{result['test_accuracy']:.4f}, and {result['test_accuracy_tta']:.4f} as the mean of 6 views, with "
+        f"{result['macs'] / 1e6:.1f} M macs" in " ".join(README.split())
+    )
 
 
 def told_lift(records: list[TrialRecord], best: str, plan: Any) -> str:
@@ -109,8 +123,10 @@ def told_lift(records: list[TrialRecord], best: str, plan: Any) -> str:
     }
     p, q = (sum(scores) / 2 for scores in fresh.values())
     deviation = math.sqrt(sum((scores[0] - scores[1]) ** 2 / 2 for scores in fresh.values()) / 2)
-    half = 4.303 * deviation
-    assert half > 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / plan["num_validation"])
+    # Never narrower than the binomial error of the split.
+    half = max(
+        4.303 * deviation, 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / plan["num_validation"])
+    )
     return (
         f"a confirmed mean of {p:.4f} against {q:.4f} for the documented network at width "
         f"{plan['baseline_width']:.2f}: {100 * (p - q):+.1f} points (95 % interval "
