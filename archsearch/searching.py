@@ -171,6 +171,7 @@ class Search:
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
+            description["workers_changed"] = False
             if stored is not None:
                 description["workers_changed"] = bool(records) and workers_changed(stored, plan)
                 check_same(stored, description)

@@ -74,7 +74,7 @@ def test_what_belongs_to_the_recipe_is_kept(file: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", r"cannot be read: Expecting .*\. It takes values in JSON, or a model saved with"),
+        ("{", r"cannot be read: Expecting .*\. It takes values in JSON; for the built-in space also"),
         ("[1]", "holds no values of a network"),
         ({"hyperparameters": {"filters": [1]}}, "holds no values of a network"),
         ({"hyperparameters": 3}, "holds no values of a network"),

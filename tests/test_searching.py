@@ -890,8 +890,8 @@ def test_drawn_networks_beyond_the_limit_are_narrowed_to_it(tmp_path: Path) -> N
     free = search(tmp_path / "free", Stub(), hypermodel=None, **SMALL, starting_points="no")
     others = {each.trial_id: each for each in free.trials}
     for each in drawn:
-        other = others[each.trial_id]
-        if each.rung == 0:
+        if each.rung == 0:  # other networks may be promoted
+            other = others[each.trial_id]
             assert {**each.hyperparameters, "width": 1.0} == other.hyperparameters
             assert (each.hyperparameters["width"] < 1.0) == (other.macs is not None and other.macs > 500_000)
     assert any(each.hyperparameters["width"] < 1.0 for each in drawn)
