@@ -124,9 +124,7 @@ def told_lift(records: list[TrialRecord], best: str, plan: Any) -> str:
     p, q = (sum(scores) / 2 for scores in fresh.values())
     deviation = math.sqrt(sum((scores[0] - scores[1]) ** 2 / 2 for scores in fresh.values()) / 2)
     # Never narrower than the binomial error of the split.
-    half = max(
-        4.303 * deviation, 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / plan["num_validation"])
-    )
+    half = max(4.303 * deviation, 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / plan["num_validation"]))
     return (
         f"a confirmed mean of {p:.4f} against {q:.4f} for the documented network at width "
         f"{plan['baseline_width']:.2f}: {100 * (p - q):+.1f} points (95 % interval "
