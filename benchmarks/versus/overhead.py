@@ -168,7 +168,8 @@ def _search_ours(folder: Path, clock: Clock) -> None:
         overwrite=False,
         hypermodel=small_networks(clock),
         callbacks=(Watcher(),),
-        given=given_settings({"max_epochs": MAX_EPOCHS, "iterations": ITERATIONS}),
+        # In this process, as Keras Tuner trains: the clock and the memory are this process's.
+        given=given_settings({"max_epochs": MAX_EPOCHS, "iterations": ITERATIONS, "workers": 0}),
     ).execute()
 
 
