@@ -59,7 +59,7 @@ def make(folder: Path, gigabytes: float) -> int:
 
 
 def searched(folder: Path, logs: Path, *flags: str) -> dict[str, float]:
-    """Seconds, and the largest resident memory in GB: all of it, and what no file stands behind."""
+    """Seconds, and the largest resident memory in GiB: all of it, and what no file stands behind."""
     command = [sys.executable, str(ROOT / "search.py"), "--dataset", str(folder), "--logs", str(logs)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, "--image-size", "64x64", *SEARCH, *flags])
@@ -71,7 +71,7 @@ def searched(folder: Path, logs: Path, *flags: str) -> dict[str, float]:
         time.sleep(0.2)
     if process.wait():
         sys.exit(process.returncode)
-    return {"seconds": time.perf_counter() - start, "peak_gb": peak, "anonymous_gb": anonymous}
+    return {"seconds": time.perf_counter() - start, "peak_gib": peak, "anonymous_gib": anonymous}
 
 
 def _statuses(pid: int) -> Iterator[str]:

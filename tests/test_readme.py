@@ -156,10 +156,27 @@ def test_the_figures_of_speed() -> None:
         for name in ("", "60m/")
     }
     assert f"{shares['']:.2f} and {shares['60m/']:.2f} times as fast as PyTorch" in told
+    assert f"{median(rounds, 'project') / project:.1f} times as slowly" in told
+    one, two = (
+        read(results / "workers.json")["searches"]["archsearch"][workers]["trials_per_hour"]
+        for workers in "12"
+    )
+    assert f"finished {two / one:.1f} times as many tiny trials an hour as one" in told
     of_machine = [newer["ratios"][name] for name in ("matmul", "60m/matmul")]
     assert f"{of_machine[0]:.2f} and {of_machine[1]:.2f} of the rate" in told
     shares = read(ROOT / "benchmarks" / "results" / "augmentation.json")["share"]
     assert f"at most {100 * max(shares.values()):.1f} % of a training step" in told
+
+
+def test_the_memory_of_a_large_folder() -> None:
+    found = read(ROOT / "benchmarks" / "results" / "folder.json")
+    told = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    peak, anonymous = (
+        max(found[run][name] for run in ("first", "again")) for name in ("peak_gib", "anonymous_gib")
+    )
+    assert found["gigabytes"] >= 20
+    assert f"On 20 GB of PNG files ({found['files']:,})" in told
+    assert f"at most {peak:.1f} GiB, pages of both counted twice, {anonymous:.1f} GiB of it" in told
 
 
 def test_the_figures_of_the_report() -> None:
