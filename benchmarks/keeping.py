@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 Line = Mapping[str, Any]
 
 END = "<!-- to here -->"
@@ -20,10 +22,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def append(path: Path, line: Line) -> None:
-    """Adds one, in place of a torn one; those before it are not written again."""
+    """Adds one, in place of a torn one; those before it are not written again. Two processes take turns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    with path.open("r+b") as file:
+    with filelock.FileLock(f"{path}.lock"), path.open("r+b") as file:
         file.truncate(file.read().rfind(b"\n") + 1)
         file.seek(0, os.SEEK_END)
         file.write(json.dumps(line).encode() + b"\n")

@@ -6,6 +6,10 @@
 Every cell trains the same network for the same epochs on CIFAR-10's training part, and is judged on the
 validation part only; the test part is never read. One line of benchmarks/results/recipe.jsonl a run, so that
 a stopped benchmark goes on with the next cell. Needs CIFAR-10: downloaded, or given with --dataset.
+
+Nothing is timed, so what else the machine computes changes no result, and two seeds can run at once:
+
+    taskset -c 0 python benchmarks/recipe.py --seeds 0 & taskset -c 1 python benchmarks/recipe.py --seeds 1
 """
 
 from __future__ import annotations
@@ -54,10 +58,12 @@ class Cell(NamedTuple):
     recipe: Mapping[str, Any] = {}
     values: Mapping[str, Any] = {}
     averaged: bool = False
+    precision: str = "float32"
 
 
 CELLS = {
     "full": Cell("the modern recipe, fast start"),
+    "bfloat16": Cell("computed in bfloat16", precision="mixed_bfloat16"),
     "adamw": Cell("AdamW 0.006", {"optimizer": "adamw", "learning_rate": 0.006, "weight_decay": 0.05}),
     "averaged": Cell("weights averaged", averaged=True),
     "no-fast-start": Cell("no fast start", values={"fast_start": False}),
@@ -106,6 +112,7 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
             return model
 
     cell = CELLS[name]
+    runtime.set_precision(cell.precision)
     splits = load(dataset, seed=0)
     train = splits.train if num_images is None else subset(splits.train, num_images, 0)
     recipe = dataclasses.replace(MODERN, **cell.recipe)
@@ -132,6 +139,7 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
         "num_images": len(train),
         "num_validation": len(splits.validation or ()),
         "recipe": recipe.to_dict(),
+        "precision": cell.precision,
         "values": dict(task.values),
         "curve": result.curve,
         "machine": runtime.machine(),
@@ -211,6 +219,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--images", type=int, help="train on a part of the images (all)")
     parser.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS), metavar="CELL")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="N")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="print what there is, and end")
     parser.add_argument("--store", action="store_true", help="put it in docs/recipe.md, and end")
@@ -223,7 +232,7 @@ def main() -> None:
         PAGE.write_text(between(page, BEGIN, table(read(flags.results))), encoding="utf-8")
         return
     runtime.import_tensorflow()
-    for seed in SEEDS:
+    for seed in flags.seeds:
         for name in flags.only:
             if is_done(read(flags.results), name, seed, epochs=flags.epochs):
                 continue
