@@ -9,20 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shlex
-import signal
 import sys
-import traceback
-import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import archsearch
-from archsearch.errors import HyperModelError, UserError
 from archsearch.flags import (
     export_parser,
     final_parser,
@@ -31,15 +24,10 @@ from archsearch.flags import (
     search_parser,
     settings_of,
 )
+from archsearch.guarding import guarded
 
 if TYPE_CHECKING:
     from archsearch.run import Run
-
-EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken like Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,10 +54,10 @@ def search(argv: Sequence[str], prog: str) -> int:
     if flags.json and not (flags.plan or flags.status):
         search_parser(prog).error("--json goes with --plan or --status")
     if flags.plan:
-        return _guarded(lambda: _print_plan(flags))
+        return guarded(lambda: _print_plan(flags))
     if flags.status:
-        return _guarded(lambda: _print_status(flags))
-    return _guarded(lambda: _search(flags, prog), interrupted=f"every finished trial {_kept(prog, argv)}")
+        return guarded(lambda: _print_status(flags))
+    return guarded(lambda: _search(flags, prog), interrupted=f"every finished trial {_kept(prog, argv)}")
 
 
 def final_train(argv: Sequence[str], prog: str) -> int:
@@ -78,26 +66,26 @@ def final_train(argv: Sequence[str], prog: str) -> int:
     flags = parser.parse_args(argv)
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
-    return _guarded(lambda: _final_train(flags), interrupted=f"every long epoch {_kept(prog, argv)}")
+    return guarded(lambda: _final_train(flags), interrupted=f"every long epoch {_kept(prog, argv)}")
 
 
 def report(argv: Sequence[str], prog: str) -> int:
     """`archsearch report RUN`: writes again what a search leaves beside its log."""
     flags = report_parser(prog).parse_args(argv)
-    return _guarded(lambda: _report(flags))
+    return guarded(lambda: _report(flags))
 
 
 def export(argv: Sequence[str], prog: str) -> int:
     """`archsearch export RUN --format FORMATS`: a trained network in other formats."""
     flags = export_parser(prog).parse_args(argv)
     again = shlex.join([prog, *argv])
-    return _guarded(lambda: _export(flags), interrupted=f"what was exported is whole. Continue: {again}")
+    return guarded(lambda: _export(flags), interrupted=f"what was exported is whole. Continue: {again}")
 
 
 def predict(argv: Sequence[str], prog: str) -> int:
     """`archsearch predict MODEL IMAGE...`: what is on pictures."""
     flags = predict_parser(prog).parse_args(argv)
-    return _guarded(lambda: _predict(flags))
+    return guarded(lambda: _predict(flags))
 
 
 def _kept(prog: str, argv: Sequence[str]) -> str:
@@ -107,73 +95,6 @@ def _kept(prog: str, argv: Sequence[str]) -> str:
 
 
 # Commands.
-
-
-def _guarded(command: Callable[[], int], interrupted: str = "") -> int:
-    """Runs a command; errors we foresaw become one line, interruptions their exit status.
-
-    Args:
-        command: Returns the exit status.
-        interrupted: What an interruption leaves, as a sentence.
-    """
-    # What a shell makes its background commands ignore stays ignored.
-    heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, _interrupt) for number in heeded}
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = partial(_warn, otherwise=warnings.showwarning)
-            status = command()
-        if sys.stdout is not None:
-            sys.stdout.flush()  # what fails then would fail when the interpreter ends
-        return status
-    except UserError as error:
-        if isinstance(error, HyperModelError):
-            traceback.print_exception(error.__cause__)
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # The reader of stdout left, as `| head` does; the interpreter would complain when it flushes.
-        sys.stdout = None
-        return 1
-    except OSError as error:
-        if error.errno is None:  # not the system's, but a library's
-            raise
-        # What the system refused, and no other sentence names. Without a file: stdout, on a full disk.
-        if error.filename is None:
-            sys.stdout = None
-        print(f"error: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as interrupt:
-        left = str(interrupt) or interrupted  # what was interrupted may know better what is left
-        print(f"\ninterrupted; {left}".removesuffix("; "), file=sys.stderr)
-        return EXIT_STATUS[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _warn(
-    message: Warning | str, category: type[Warning], *where: Any, otherwise: Callable[..., None], **more: Any
-) -> None:
-    """What a person is to know is shown as a sentence, without the place in the code."""
-    if category is UserWarning and sys.stderr is not None:
-        print(message, file=sys.stderr)
-    else:
-        otherwise(message, category, *where, **more)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """The first signal ends the command in an orderly way; a second one at once, for every file is whole."""
-    for each in EXIT_STATUS:
-        if signal.getsignal(each) is _interrupt:
-            signal.signal(each, _leave)
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    if sys.stderr is not None and sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h")  # the live display hides the cursor
-    os._exit(EXIT_STATUS[signal.Signals(number)])
 
 
 def _search(flags: argparse.Namespace, prog: str) -> int:

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.attempts import RESUME
-from archsearch.class_measures import CLASS_OBJECTIVES
-from archsearch.dataset import Splits, load
+from archsearch.dataset import Splits
 from archsearch.delivery import delivered
 from archsearch.devices import DEVICES, device_names, notes, shared, strategy_for
 from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
-from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
-from archsearch.measuring import measure
-from archsearch.own_space import load_space
-from archsearch.problem import built_by_the_user, built_in_hypermodel, hypermodel_name
-from archsearch.reporting.progress import DecodingProgress, TrainingProgress
+from archsearch.final_source import BEST, DOCUMENTED_NETWORK, Source
+from archsearch.final_task import FinalTask, Options, fitted, kept_on_time
+from archsearch.problem import built_by_the_user, hypermodel_name
+from archsearch.reporting.progress import TrainingProgress
 from archsearch.reporting.report import refresh_report
 from archsearch.reporting.tensorboard import TrialEvents
-from archsearch.run import BUILT_IN, Run, open_run
+from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, locked, read_json
 from archsearch.settings import check_precision, check_seconds, check_seed
 from archsearch.time_fit import DEFAULT_EPOCHS
-from archsearch.trials import TrialRecord
 from archsearch.unfinished import Unfinished, put_in_place
-from space.recipe import DOCUMENTED, RECIPES, Recipe
+from space.recipe import RECIPES
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -86,31 +83,27 @@ class FinalTraining:
         start = time.time()
         self._check()
         require(self.export)
-        run = self._run()
-        record = None if run is None or self.what == "documented" else self._record(run)
+        source = Source.of(self.what, self.folder, own_images=self.data is not None)
         target = self._target()
         with locked(target.with_name(f"{target.name}.lock"), target), ExitStack() as ends:
             runtime.configure()
             # An earlier result stays until this one is complete.
             unfinished = Unfinished.of(target, start=start, overwrite=self.overwrite)
             begun = unfinished.begun
-            splits = self._load(run, begun)
-            if not splits.has_test:
-                raise UserError(f"{splits.name} has no test part, on which a final training ends.")
+            seed = self.seed if self.seed is not None else (begun["seed"] if begun else 0)
+            splits = source.load(self.data, seed=seed, verbose=self.verbose)
             ends.enter_context(runtime.own_precision())
-            options = self._options(run, begun)
-            hypermodel = self._hypermodel(run, splits)
+            options = self._options(source, begun)
+            hypermodel = source.hypermodel(self.hypermodel, self.recipe, splits)
             with built_by_the_user(_users(hypermodel)):
-                final = self._task(hypermodel, run, record, splits, options)
-                final = self._begin(final, splits, unfinished)
+                final = self._begin(self._task(source, hypermodel, splits, options), splits, unfinished)
             if (unfinished.folder / RESULT).exists():  # the process was killed before it stood in its place
                 result = read_json(unfinished.folder / RESULT)
             else:
                 with unfinished.timed():
-                    trained = self._train(final, run, record, splits, unfinished)
-                    result = leave(trained, unfinished.folder)
+                    result = leave(self._train(final, source, splits, unfinished), unfinished.folder)
             put_in_place(unfinished.folder, target)
-            self._take_away(run, target, splits)
+            self._take_away(source.run, target, splits)
             return result
 
     def _take_away(self, run: Run | None, target: Path, splits: Splits) -> None:
@@ -138,30 +131,8 @@ class FinalTraining:
         if self.devices not in (None, *DEVICES):
             raise UserError(f"--devices must be one of {', '.join(DEVICES)}; got {self.devices!r}.")
 
-    # Before.
-
-    def _run(self) -> Run | None:
-        """The search behind it; `None` where the documented network is trained without one."""
-        if self.what == "documented" and (self.data is not None or not self.folder.exists()):
-            return None
-        return open_run(self.folder.path)
-
-    def _record(self, run: Run) -> TrialRecord:
-        if self.what == "best":
-            if run.incumbent is None:
-                raise UserError(
-                    f"No trial of {self.folder.path} has completed yet, so there is no best network. "
-                    "Continue the search, or train --documented."
-                )
-            return run.incumbent
-        for record in run.trials:
-            if record.trial_id == self.what:
-                return record
-        known = ", ".join(record.trial_id for record in run.trials[:5])
-        raise UserError(f"There is no trial {self.what!r} in {self.folder.path}; there are {known}, ...")
-
     def _target(self) -> Path:
-        name = self.what if self.what in ("best", "documented") else f"trial-{self.what}"
+        name = self.what if self.what in (BEST, DOCUMENTED_NETWORK) else f"trial-{self.what}"
         target = self.folder.final(name)
         # An interrupted one beside it was begun with --overwrite, and goes on without.
         if (target / RESULT).exists() and not Unfinished.exists(target) and not self.overwrite:
@@ -171,77 +142,16 @@ class FinalTraining:
             )
         return target
 
-    def _seed(self, run: Run | None) -> int:
-        return self.seed if self.seed is not None else (run.settings.seed if run else 0)
-
-    def _load(self, run: Run | None, begun: Mapping[str, Any] | None) -> Splits:
-        """The images of the run, with its validation split."""
-        data = self.data
-        if data is None:
-            data = "cifar10" if run is None else run.settings.dataset
-        if run is not None and isinstance(data, str) and data == "arrays":
-            raise UserError(
-                "This run was searched on arrays: call archsearch.final_train(data=...) with them."
-            )
-        flip, size = ("auto", None) if run is None else (run.settings.flip, run.settings.size)
-        seed = self._seed(None) if run is None else run.settings.seed
-        if run is None and begun is not None and self.seed is None:
-            seed = begun["seed"]
-        with ExitStack() as stack:
-            decoding = stack.enter_context(DecodingProgress()) if self.verbose else None
-            splits = load(
-                data,
-                seed=seed,
-                flip=flip,
-                image_size=size,
-                cache=self.folder.cache,
-                on_images=decoding.update if decoding else None,
-            )
-            if run is not None and splits.content_hash != run.stored["dataset"]["content_hash"]:
-                raise UserError(
-                    f"The images of {splits.name} are not those that {self.folder.path} was searched on."
-                )
-            if splits.prepare_test is not None:  # too many broken files are better found before than after
-                splits.prepare_test()
-        return splits
-
-    def _hypermodel(self, run: Run | None, splits: Splits) -> Any:
-        stored = run.stored["hypermodel"] if run and self.what != "documented" else BUILT_IN
-        if self.hypermodel is not None:
-            if self.recipe is not None:
-                raise UserError("A hypermodel that is handed in brings its own recipe; leave `recipe` out.")
-            if hypermodel_name(self.hypermodel) != stored:
-                raise UserError(f"This run searched {stored}, not {hypermodel_name(self.hypermodel)}.")
-            return self.hypermodel
-        if run is not None and stored != BUILT_IN and run.settings.space is not None:
-            if self.recipe is not None:
-                raise UserError("A space of your own brings its own recipe; leave --recipe out.")
-            return load_space(run.settings.space, splits, splits.statistics)
-        if stored != BUILT_IN:
-            raise UserError(
-                f"This run searched {stored}: call archsearch.final_train(hypermodel=...) with it."
-            )
-        if self.recipe is not None:
-            recipe = RECIPES[self.recipe]
-        elif self.what == "documented" or run is None:
-            recipe = DOCUMENTED
-        else:  # as it was then, whatever a later version means by its name
-            recipe = Recipe.from_dict(run.stored["recipe"])
-        return built_in_hypermodel(splits, recipe, splits.statistics)
-
-    # The training.
-
-    def _options(self, run: Run | None, begun: Mapping[str, Any] | None) -> Options:
+    def _options(self, source: Source, begun: Mapping[str, Any] | None) -> Options:
         """What is given, else what an interrupted training was begun with, else what the run says."""
-        aimed = run is not None and self.what != "documented" and self.epochs is None
         usual: dict[str, Any] = {
             "epochs": DEFAULT_EPOCHS,
             "steps_per_epoch": None,
-            "seed": self._seed(run),
-            "max_seconds": run.settings.final_seconds if run is not None and aimed else None,
+            "seed": source.seed,
+            "max_seconds": source.final_seconds if self.epochs is None else None,
             "all_data": False,
             "tta": False,
-            "precision": run.settings.precision if run is not None else "auto",
+            "precision": source.precision,
             "devices": 1,
         }
         earlier = {name: (begun or usual)[name] for name in usual}
@@ -252,46 +162,21 @@ class FinalTraining:
         precision = runtime.set_precision(self.precision or earlier["precision"])
         return Options(**{**earlier, **given, "precision": precision})
 
-    def _task(
-        self,
-        hypermodel: Any,
-        run: Run | None,
-        record: TrialRecord | None,
-        splits: Splits,
-        options: Options,
-    ) -> FinalTask:
-        from archsearch.task import TrainingData, TrialTask
+    def _task(self, source: Source, hypermodel: Any, splits: Splits, options: Options) -> FinalTask:
+        from archsearch.task import TrialTask
 
-        final_macs = run.plan.final_macs if run is not None and record is not None else None
-        values = record.hyperparameters if record is not None else {}
-        if record is not None and record.architecture is not None:
-            now = measure(hypermodel, values).architecture
-            if now is not None and now.to_dict() != {**now.to_dict(), **record.architecture}:
-                raise UserError(
-                    f"With the values of {record.trial_id} this version builds another network than the one "
-                    f"that was searched. Search again, or use the version of {self.folder.settings}."
-                )
-        train = splits.read_both() if options.all_data else splits.train
-        validation = None if options.all_data else splits.validation
         task = TrialTask(
             trial_id=self.what,
-            values=widened(hypermodel, values, final_macs, max_params=run.plan.max_params if run else None),
+            values=source.values(hypermodel),
             hypermodel=hypermodel,
-            dataset=TrainingData(
-                train,
-                validation,
-                splits.num_classes,
-                splits.flip,
-                class_weights=run.settings.class_weights if run is not None else "none",
-                class_measures=run is not None and run.settings.objective in CLASS_OBJECTIVES,
-            ),
+            dataset=source.training_data(splits, all_data=options.all_data),
             epochs=options.epochs,
             seed=options.seed,
         )
         task = shared(task, options.devices)
         said: tuple[str, ...] = ()
         if self.devices == "all" or options.devices > 1:
-            said = tuple(notes(task, options.devices, num_validation=len(validation or ())))
+            said = tuple(notes(task, options.devices, num_validation=len(task.dataset.validation or ())))
         return FinalTask(
             task,
             options,
@@ -320,41 +205,14 @@ class FinalTraining:
         task = dataclasses.replace(final.task, resume_folder=unfinished.folder / RESUME)
         return kept_on_time(dataclasses.replace(final, task=task), start=unfinished.start)
 
-    def _train(
-        self,
-        final: FinalTask,
-        run: Run | None,
-        record: TrialRecord | None,
-        splits: Splits,
-        unfinished: Unfinished,
-    ) -> Trained:
+    def _train(self, final: FinalTask, source: Source, splits: Splits, unfinished: Unfinished) -> Trained:
         from archsearch.training import Training
         from archsearch.watch import Diverged, WrongHyperModel
 
-        history: list[Epoch] = []
-        of_telling: list[BaseException] = []
-        task = final.task
-        with ExitStack() as stack:
-            events = stack.enter_context(TrialEvents(unfinished.folder))
-            progress = stack.enter_context(TrainingProgress("final training")) if self.verbose else None
-            if progress is not None:
-                for note in final.notes:
-                    progress.note(note)
-
-            def on_epoch(epoch: int, values: Epoch) -> None:
-                history.append(values)
-                try:
-                    unfinished.note_time()
-                    events.epoch(epoch + 1, values)
-                    if progress is not None:
-                        progress.epoch(epoch + 1, task.epochs, values)
-                except BaseException as error:
-                    of_telling.append(error)
-                    raise
-
-            training = Training(task, on_epoch, final.on_time, final.strategy)
-            users = _users(task.hypermodel)
-            with built_by_the_user(users, "cannot be trained", others=of_telling):
+        task, users = final.task, _users(final.task.hypermodel)
+        with self._telling(final, unfinished) as telling:
+            training = Training(task, telling, final.on_time, final.strategy)
+            with built_by_the_user(users, "cannot be trained", others=telling.errors):
                 try:
                     model = training.run()
                 except (Diverged, WrongHyperModel) as error:
@@ -365,14 +223,49 @@ class FinalTraining:
                 model = delivered(model, task)
         return Trained(
             final=final,
-            record=record,
+            record=source.record,
             splits=splits,
             model=model,
-            history=history,
+            history=telling.history,
             start=unfinished.start,
-            search_seconds=run.seconds if run else None,
+            search_seconds=source.run.seconds if source.run is not None else None,
             learning_rate=training.learning_rate,
         )
+
+    @contextmanager
+    def _telling(self, final: FinalTask, unfinished: Unfinished) -> Iterator[Telling]:
+        """Everyone who is told of every epoch, until the block ends."""
+        with ExitStack() as stack:
+            events = stack.enter_context(TrialEvents(unfinished.folder))
+            progress = stack.enter_context(TrainingProgress("final training")) if self.verbose else None
+            if progress is not None:
+                for note in final.notes:
+                    progress.note(note)
+            yield Telling(unfinished, events, progress, final.task.epochs)
+
+
+@dataclass
+class Telling:
+    """Called with every epoch: keeps it, and tells the folder, TensorBoard and the terminal."""
+
+    unfinished: Unfinished
+    events: TrialEvents
+    progress: TrainingProgress | None
+    epochs: int
+    history: list[Epoch] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+    """Raised in telling, as by a full disk: they are no fault of a network."""
+
+    def __call__(self, epoch: int, values: Epoch) -> None:
+        self.history.append(values)
+        try:
+            self.unfinished.note_time()
+            self.events.epoch(epoch + 1, values)
+            if self.progress is not None:
+                self.progress.epoch(epoch + 1, self.epochs, values)
+        except BaseException as error:
+            self.errors.append(error)
+            raise
 
 
 def _users(hypermodel: Any) -> Any:

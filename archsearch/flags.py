@@ -143,7 +143,7 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         choices=("yes", "no"),
         help="whether to begin with networks known to train well (yes); no: all are drawn",
     )
-    add("--plan", action="store_true", help="print what would be run, and end")
+    add("--plan", action="store_true", help="print what would be run, and end (not of a new --space)")
     add("--status", action="store_true", help="print how far the run is, and end")
     add("--json", action="store_true", help="print the plan or status as JSON")
     return parser

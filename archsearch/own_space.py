@@ -14,7 +14,8 @@ from archsearch.errors import HyperModelError, UserError
 if TYPE_CHECKING:
     import keras_tuner
 
-    from archsearch.dataset import ImageStatistics, Splits
+    from archsearch.dataset import Splits
+    from archsearch.image_statistics import ImageStatistics
 
 PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch import runtime
 from archsearch.class_measures import CLASS_OBJECTIVES
-from archsearch.dataset import ImageStatistics, Splits
+from archsearch.dataset import Splits
 from archsearch.errors import HyperModelError, UserError
 from archsearch.final_task import WIDTH_STEP, widened
 from archsearch.given_network import narrowed
+from archsearch.image_statistics import ImageStatistics
 from archsearch.measuring import Measured, admits, measure, narrowed_to
 from archsearch.own_space import load_space
 from archsearch.plan import Plan

@@ -97,7 +97,8 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
     Raises:
         RuntimeError: The training failed.
     """
-    from archsearch.dataset import image_statistics, load, subset
+    from archsearch.dataset import load, subset
+    from archsearch.image_statistics import image_statistics
     from archsearch.task import TrainingData, TrialTask
     from archsearch.training import run_trial
     from archsearch.trials import Status
@@ -235,6 +236,9 @@ def main() -> None:
     for seed in flags.seeds:
         for name in flags.only:
             if is_done(read(flags.results), name, seed, epochs=flags.epochs):
+                continue
+            if CELLS[name].precision != "float32" and not runtime.multiplies_in_bfloat16():
+                print(f"{name}: left out, for this processor has no instructions for it", flush=True)
                 continue
             line = run(name, seed, dataset=flags.dataset, epochs=flags.epochs, num_images=flags.images)
             append(flags.results, line)

@@ -16,7 +16,7 @@ from PIL import Image
 import archsearch
 from archsearch import UserError
 from archsearch.errors import HyperModelError
-from archsearch.final_training import FinalTraining
+from archsearch.final_source import Source
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Status
 from space.recipe import MODERN
@@ -62,13 +62,12 @@ def test_broken_files_of_the_test_part_are_found_before_anything_is_trained(tmp_
             Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
         if place.startswith("test"):
             (folder / "broken.png").write_bytes(b"no")
-    training = FinalTraining(
-        "documented", str(tmp_path / "photos"), RunFolder(tmp_path / "run"), verbose=False
-    )
+    source = Source.of("documented", RunFolder(tmp_path / "run"), own_images=True)
+    photos = str(tmp_path / "photos")
     with pytest.raises(UserError, match=r"2 of 4 images cannot be read, .*test/a/broken.png \(no image\)"):
-        training._load(None, None)
+        source.load(photos, seed=0, verbose=False)
     (tmp_path / "photos" / "test" / "a" / "broken.png").unlink()
-    splits = training._load(None, None)
+    splits = source.load(photos, seed=0, verbose=False)
     assert len([*splits.cache.glob("images-*.npy")]) == 2  # type: ignore[union-attr]
 
 

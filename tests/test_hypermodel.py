@@ -223,7 +223,7 @@ def test_drawn_weight_decay_and_the_recipes_momentum_and_smoothing_reach_the_mod
 def test_pixels_are_normalised_by_the_statistics_given() -> None:
     import keras
 
-    from archsearch.dataset import ImageStatistics
+    from archsearch.image_statistics import ImageStatistics
 
     statistics = ImageStatistics((100.0, 50.0, 0.0), (50.0, 10.0, 1.0), patch_covariance=((0.0,) * 12,) * 12)
     model = build((8, 8, 3), TINY, statistics=statistics)
@@ -286,7 +286,8 @@ FAST = TINY | {"block_0/convs": 2, "pool": "first", "head": "linear", "fast_star
 
 def photographs(num_images: int, shape: ImageShape, *, grey: bool = False) -> Any:
     """Smooth noise of one shade or more, as training images with their statistics."""
-    from archsearch.dataset import Images, image_statistics
+    from archsearch.dataset import Images
+    from archsearch.image_statistics import image_statistics
 
     rng = np.random.default_rng(0)
     height, width, channels = shape
@@ -328,7 +329,8 @@ def test_the_stem_whitens_the_training_images(channels: int) -> None:
 
 @pytest.mark.parametrize("kind", ["constant", "grey"])
 def test_images_that_vary_in_few_directions_train_without_nan(kind: str) -> None:
-    from archsearch.dataset import Images, image_statistics
+    from archsearch.dataset import Images
+    from archsearch.image_statistics import image_statistics
 
     images, statistics = photographs(28, (8, 8, 3), grey=True)
     if kind == "constant":

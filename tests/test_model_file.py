@@ -42,7 +42,8 @@ def trained(request: pytest.FixtureRequest, tensorflow: Any) -> Any:
     import keras
     import keras_tuner
 
-    from archsearch.dataset import Images, image_statistics
+    from archsearch.dataset import Images
+    from archsearch.image_statistics import image_statistics
     from space.hypermodel import VGGHyperModel
 
     keras.utils.set_random_seed(0)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,20 @@ def test_importing_works_without_a_standard_error() -> None:
     assert done.stdout == "imported\n"
 
 
+TwoCores = Callable[[str], None]
+"""Makes this machine's processor one with these flags."""
+
+
+@pytest.fixture
+def two_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoCores:
+    def set_flags(flags: str) -> None:
+        core = f"processor\t: 0\nmodel name\t: A model\nflags\t\t: {flags}\npower management:\n\n"
+        (tmp_path / "cpuinfo").write_text(2 * core)
+
+    monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "cpuinfo")
+    return set_flags
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
@@ -146,10 +161,37 @@ def test_importing_works_without_a_standard_error() -> None:
         ("fpu avx", "A model"),
     ],
 )
-def test_the_processor_is_told_with_its_widest_vectors(tmp_path: Path, flags: str, told: str) -> None:
-    core = f"processor\t: 0\nmodel name\t: A model\nflags\t\t: {flags}\npower management:\n\n"
-    (tmp_path / "cpuinfo").write_text(2 * core)
-    assert runtime._processor(tmp_path / "cpuinfo") == told
+def test_the_processor_is_told_with_its_widest_vectors(two_cores: TwoCores, flags: str, told: str) -> None:
+    two_cores(flags)
+    assert runtime._processor() == told
+
+
+@pytest.mark.parametrize(
+    ("flags", "onednn", "expected"),
+    [
+        ("avx2 avx512f avx512_bf16 avx512vl", None, True),
+        ("avx2 avx512f avx512_bf16 avx512vl", "1", True),
+        ("avx2 avx512f avx512_bf16 avx512vl", "0", False),
+        ("avx2 avx512f avx512vl", "1", False),
+        ("", "1", False),
+    ],
+)
+def test_bfloat16_is_multiplied_in_by_some_processors_through_onednn(
+    two_cores: TwoCores, monkeypatch: pytest.MonkeyPatch, flags: str, onednn: str | None, expected: bool
+) -> None:
+    two_cores(flags)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if onednn is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    assert runtime.multiplies_in_bfloat16() is expected
+
+
+def test_where_linux_does_not_tell_the_processor_nothing_is_assumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "none")
+    assert not runtime.multiplies_in_bfloat16()
+    assert runtime._processor()
 
 
 @pytest.mark.tensorflow
@@ -184,14 +226,13 @@ class TestImported:
     @pytest.mark.parametrize(
         ("capabilities", "expected"),
         [
-            ([], "float32"),
             ([(7, 0)], "mixed_float16"),
             ([(8, 6), (9, 0)], "mixed_float16"),
             ([(8, 6), (6, 1)], "float32"),
             ([None], "float32"),
         ],
     )
-    def test_half_precision_only_where_every_gpu_is_fast_at_it(
+    def test_half_precision_on_gpus_only_where_every_one_is_fast_at_it(
         self, monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int] | None], expected: str
     ) -> None:
         """From compute capability 7.0 on; a device that tells none, of another maker, is not relied on."""
@@ -212,3 +253,12 @@ class TestImported:
             assert runtime.set_precision("mixed_bfloat16") == "mixed_bfloat16"
         finally:
             keras.config.set_dtype_policy(before)
+
+    @pytest.mark.parametrize(
+        ("flags", "expected"), [("avx512f avx512_bf16", "mixed_bfloat16"), ("avx512f", "float32")]
+    )
+    def test_half_precision_on_a_processor_only_where_it_multiplies_in_it(
+        self, two_cores: TwoCores, flags: str, expected: str
+    ) -> None:
+        two_cores(flags)
+        assert runtime.fast_precision() == expected

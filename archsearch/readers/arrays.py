@@ -29,10 +29,11 @@ def read_arrays(data: object) -> Source:
     scale = pixel_scale(x)
     train = images_of(x, y, scale=scale, where=_TRAIN)
     num_classes = num_classes_of(train.y, (), _TRAIN)
-    read_test = partial(no_test_part, "This data set")
+    read_test, read_test_labels = partial(no_test_part, "This data set"), None
     if test is not None:
         check_same_shape(test[0].shape, train.image_shape, _TEST)
-        labels_of(test[1], num_images=len(test[0]), where=_TEST)
+        read_test_labels = partial(labels_of, test[1], num_images=len(test[0]), where=_TEST)
+        read_test_labels()
         read_test = partial(images_of, *test, scale=scale, where=_TEST)
     return Source(
         train=train,
@@ -43,6 +44,7 @@ def read_arrays(data: object) -> Source:
         flip_default=None,
         notes=conversion_note(x, scale),
         num_test=None if test is None else len(test[0]),
+        read_test_labels=read_test_labels,
     )
 
 

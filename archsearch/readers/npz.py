@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from archsearch.errors import UserError
 from archsearch.readers.checks import (
@@ -65,10 +66,11 @@ def read_npz(path: Path) -> Source:
         names = _class_names(archive)
     num_classes = num_classes_of(train.y, names, where)
     validation = _read_part(path, "val", scale) if "x_val" in headers else None
-    read_test = partial(no_test_part, str(path))
+    read_test, read_test_labels = partial(no_test_part, str(path)), None
     has_test = "x_test" in headers
     if has_test:
         read_test = partial(_read_part, path, "test", scale)
+        read_test_labels = partial(_read_labels, path, "test", headers["x_test"].shape[0])
     return Source(
         train=train,
         validation=validation,
@@ -78,6 +80,7 @@ def read_npz(path: Path) -> Source:
         flip_default=None,
         notes=conversion_note(x, scale),
         num_test=headers["x_test"].shape[0] if has_test else None,
+        read_test_labels=read_test_labels,
     )
 
 
@@ -152,3 +155,8 @@ def _read_part(path: Path, part: str, scale: float) -> Images:
     with _open(path) as archive:
         x, y = archive[f"x_{part}"], archive[f"y_{part}"]
         return images_of(x, y, scale=scale, where=f"The {part} part of {path}")
+
+
+def _read_labels(path: Path, part: str, num_images: int) -> NDArray[np.int64]:
+    with _open(path) as archive:
+        return labels_of(archive[f"y_{part}"], num_images=num_images, where=f"The {part} part of {path}")

@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from archsearch.errors import UserError
 from archsearch.readers.arrays import array_facts, read_arrays
 from archsearch.readers.built_in import BUILT_IN, built_in_facts, read_built_in
@@ -34,8 +37,12 @@ def open_source(
     name, num_classes = name_of(data), len(source.class_names)
     _check_facts(source.facts, name)
     if source.validation is not None:
-        _check_labels(source.validation, num_classes, f"{name}, validation part")
-    return replace(source, read_test=partial(_checked_test, source.read_test, num_classes, name))
+        _check_labels(source.validation.y, num_classes, f"{name}, validation part")
+    prepare_test = source.prepare_test
+    if source.read_test_labels is not None:
+        prepare_test = partial(_check_test_labels, source.read_test_labels, num_classes, name)
+    read_test = partial(_checked_test, source.read_test, num_classes, name)
+    return replace(source, read_test=read_test, prepare_test=prepare_test)
 
 
 def facts(data: object, image_size: tuple[int, int] | None = None) -> Facts:
@@ -130,8 +137,12 @@ def _resized_test(read_test: Callable[[], Images], size: tuple[int, int]) -> Ima
 
 def _checked_test(read_test: Callable[[], Images], num_classes: int, name: str) -> Images:
     images = read_test()
-    _check_labels(images, num_classes, f"{name}, test part")
+    _check_test_labels(lambda: images.y, num_classes, name)
     return images
+
+
+def _check_test_labels(read_labels: Callable[[], NDArray[np.int64]], num_classes: int, name: str) -> None:
+    _check_labels(read_labels(), num_classes, f"{name}, test part")
 
 
 def _check_facts(found: Facts, name: str) -> None:
@@ -146,8 +157,8 @@ def _check_facts(found: Facts, name: str) -> None:
         raise UserError(f"{name} has one training image of each class, so none can be kept for validation.")
 
 
-def _check_labels(images: Images, num_classes: int, where: str) -> None:
-    lowest, highest = images.y.min(), images.y.max()
+def _check_labels(y: NDArray[np.int64], num_classes: int, where: str) -> None:
+    lowest, highest = y.min(), y.max()
     if lowest < 0 or highest >= num_classes:
         raise UserError(
             f"{where}: classes are {lowest} to {highest}, but for training 0 to {num_classes - 1}."

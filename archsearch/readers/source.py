@@ -85,7 +85,9 @@ class Source:
     num_test: int | None = None
     """Images of the test part, unreadable ones counted in; None where it would have to be read."""
     prepare_test: Callable[[], None] | None = None
-    """Decodes the test part for `read_test`, which then is quick; None where nothing is decoded."""
+    """Decodes and checks the test part, so that `read_test` is quick; None where nothing is decoded."""
+    read_test_labels: Callable[[], NDArray[np.int64]] | None = None
+    """Those of the test part without its images; None where that is no quicker."""
 
     @property
     def facts(self) -> Facts:

@@ -20,7 +20,7 @@ def a_network(values: dict[str, Any], shape: tuple[int, int, int], num_classes: 
     import keras
     import keras_tuner
 
-    from archsearch.dataset import ImageStatistics
+    from archsearch.image_statistics import ImageStatistics
     from space.hypermodel import VGGHyperModel
     from space.recipe import MODERN
 

@@ -72,10 +72,28 @@ def test_one_image_a_class_leaves_none_to_validate():
         opened((arrays([1, 1, 1]), None))
 
 
-def test_labels_that_only_the_test_part_has_are_refused_when_it_is_read():
-    source = opened((arrays([5, 5]), arrays([1, 1, 1])))
-    with pytest.raises(UserError, match="test part: classes are 0 to 2, but for training 0 to 1"):
-        source.read_test()
+def test_labels_that_only_the_test_part_has_are_refused_before_it_is_read(tmp_path):
+    train, test = arrays([5, 5]), arrays([1, 1, 1])
+    parts = {"x_train": train[0], "y_train": train[1], "x_test": test[0], "y_test": test[1]}
+    np.savez(tmp_path / "d.npz", **parts)
+    for data in ((train, test), tmp_path / "d.npz"):
+        source = opened(data)  # a search never looks
+        for read in (source.prepare_test, source.read_test):
+            with pytest.raises(UserError, match="test part: classes are 0 to 2, but for training 0 to 1"):
+                read()
+
+
+def test_labels_are_checked_without_the_images(tmp_path, monkeypatch):
+    x, y = arrays([5, 5])
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    source = opened(tmp_path / "d.npz")
+    read = []
+    load = np.lib.npyio.NpzFile.__getitem__
+    monkeypatch.setattr(
+        np.lib.npyio.NpzFile, "__getitem__", lambda file, name: read.append(name) or load(file, name)
+    )
+    source.prepare_test()
+    assert read == ["y_test"]
 
 
 def test_labels_that_only_the_validation_part_has_are_refused(tmp_path):
