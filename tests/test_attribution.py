@@ -44,6 +44,7 @@ def line(cell: str, accuracy: float, *, seed: int = 0, budget: str = "12m", seco
         "num_epochs": 12,
         "hyperparameters": {"width": 0.25},
         "epochs_at_width_1": 0.9,
+        "precision": "mixed_bfloat16" if budget == "12m" else "float32",
         "machine": MACHINE,
         "versions": VERSIONS,
         "git_commit": "0123456789abcdef",
@@ -383,6 +384,17 @@ def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_
         each.startswith("documented network, modern recipe: at width 0.25 ± 0.00; at width 1, 0.9 epochs")
         for each in said
     )
+
+
+def test_the_circumstances_are_told_of_every_budget() -> None:
+    told = list(table.table([line("no-search", 90.0), line("no-search", 94.0, budget="90m")]))
+    titles = [number for number, each in enumerate(told) if each.startswith("###")]
+    of_each = [told[titles[1] - 2], told[-1]]
+    assert [each.partition("; trained in ")[2].partition(";")[0] for each in of_each] == [
+        "mixed_bfloat16",
+        "float32",
+    ]
+    assert all(each.endswith("; commit 0123456.") for each in of_each)
 
 
 def test_the_page_is_made_from_the_results(script: Any) -> None:

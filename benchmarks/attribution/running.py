@@ -119,7 +119,7 @@ def measured(job: Job, *, logs: str, lines: Sequence[Line], run: RunCommand = ru
 
 
 RESULTS = (
-    *("hyperparameters", "architecture", "params", "macs", "num_images_passed", "num_train"),
+    *("hyperparameters", "architecture", "params", "macs", "num_images_passed", "num_train", "precision"),
     *("test_accuracy", "test_accuracy_tta", "tta_views", "num_test", "train_accuracy"),
 )
 """Of result.json, that a line holds."""

@@ -204,13 +204,14 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def circumstances(lines: Sequence[Line]) -> str:
-    """Machines, versions and commits of all lines."""
+    """Machines, precisions, versions and commits of all lines."""
     found = [
         dict.fromkeys(
             f"{line['machine']['processor']}, {line['machine']['cores']} cores, "
             f"{', '.join(line['machine']['gpus']) or 'no GPU'}"
             for line in lines
         ),
+        dict.fromkeys(f"trained in {line['precision']}" for line in lines),
         dict.fromkeys(
             f"TensorFlow {line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
             for line in lines
@@ -226,7 +227,9 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
         yield "Nothing was run yet."
         return
     budgets = sorted({line["budget"] for line in lines}, key=lambda name: Budget(name).seconds)
-    for budget in budgets:
+    for number, budget in enumerate(budgets):
+        if number:
+            yield ""
         group = [line for line in lines if line["budget"] == budget]
         yield f"### {format_seconds(Budget(budget).seconds)} for every cell"
         yield ""
@@ -234,4 +237,4 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
         yield ""
         yield from (f"- {remark}" for remark in remarks(group))
         yield ""
-    yield circumstances(lines)
+        yield circumstances(group)
