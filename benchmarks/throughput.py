@@ -11,6 +11,9 @@ is the median, over the rounds, of the ratio within a round. A ratio above 1 say
 The machine's own rate is that of matrix products of 2048 rows and columns in single precision, the faster of
 NumPy's and TensorFlow's; a training's rate is 6 operations per mac and image. (A network of which nothing
 below the first convolution learns does a little less than that, which is not taken off.)
+
+All sides compute in single precision. Where the processor multiplies in bfloat16, this project and PyTorch
+are measured in mixed precision too.
 """
 
 from __future__ import annotations
@@ -28,12 +31,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from archsearch.runtime import multiplies_in_bfloat16
 from benchmarks.throughput import matmul, sides
 from benchmarks.throughput.networks import FLOP_PER_MAC, NETWORKS
 
 ROOT = Path(__file__).resolve().parent.parent
-TORCH = "pytorch"
+TORCH, BFLOAT16 = "pytorch", "-bfloat16"
 NO_TORCH = "not measured: PyTorch is not installed; `pip install torch` brings it"
+NO_BFLOAT16 = "not measured: this processor does not multiply in bfloat16"
 
 Round = Mapping[str, float]
 """Images per second of every network and side, and GFLOP/s of matrix products, by name."""
@@ -44,11 +49,14 @@ def name_of(network: str, side: str) -> str:
     return side if network == "documented" else f"{network}/{side}"
 
 
-def measurements(has_torch: bool) -> list[str]:
+def measurements(*, has_torch: bool, has_bfloat16: bool) -> list[str]:
     """The names of all, in the order of a round."""
-    trained = [
-        name_of(network, side) for network in NETWORKS for side in sides.SIDES if side != TORCH or has_torch
+    measured = [
+        side
+        for side in sides.SIDES
+        if (has_torch or not side.startswith(TORCH)) and (has_bfloat16 or not side.endswith(BFLOAT16))
     ]
+    trained = [name_of(network, side) for network in NETWORKS for side in measured]
     return [*trained, *(f"matmul/{library}" for library in matmul.LIBRARIES)]
 
 
@@ -74,15 +82,17 @@ def measure(name: str, steps: int | None, environment: dict[str, str]) -> float:
 def ratios(rounds: Sequence[Round]) -> dict[str, float]:
     """This project's rate over each other one, by that one's name; "matmul" is the machine.
 
-    Each is the median over the rounds of the ratio within a round.
+    Each is the median over the rounds of the ratio within a round. That over PyTorch in bfloat16 is of this
+    project in bfloat16, all others are of this project in single precision.
     """
     found = {}
     for network in NETWORKS:
         project = name_of(network, "project")
-        others = [name_of(network, side) for side in sides.SIDES]
-        for other in others:
-            if other != project and other in rounds[0]:
-                found[other] = statistics.median(each[project] / each[other] for each in rounds)
+        for side in sides.SIDES:
+            one = project + BFLOAT16 if side == TORCH + BFLOAT16 else project
+            other = name_of(network, side)
+            if other != one and other in rounds[0]:
+                found[other] = statistics.median(each[one] / each[other] for each in rounds)
         found[name_of(network, "matmul")] = statistics.median(
             gflops(network, each[project]) / machine_rate(each) for each in rounds
         )
@@ -108,7 +118,8 @@ def table(rounds: Sequence[Round]) -> Iterator[str]:
         for side in sides.SIDES:
             name = name_of(network, side)
             if name not in rates:
-                yield f"| {network} | {side} | {NO_TORCH} | | |"
+                no_bfloat16 = side.endswith(BFLOAT16) and name_of(network, "project" + BFLOAT16) not in rates
+                yield f"| {network} | {side} | {NO_BFLOAT16 if no_bfloat16 else NO_TORCH} | | |"
                 continue
             ratio = f"{found[name]:.2f}" if name in found else ""
             yield f"| {network} | {side} | {rates[name]:.1f} | {gflops(network, rates[name]):.0f} | {ratio} |"
@@ -147,7 +158,8 @@ def main() -> None:
     # Taken before this process sets TensorFlow up, or the other sides would inherit our settings.
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    names = measurements(importlib.util.find_spec("torch") is not None)
+    has_torch = importlib.util.find_spec("torch") is not None
+    names = measurements(has_torch=has_torch, has_bfloat16=multiplies_in_bfloat16())
     rounds = []
     for number in range(1, flags.rounds + 1):
         rounds.append({name: measure(name, flags.steps, environment) for name in names})

@@ -47,10 +47,31 @@ def test_the_other_sides_do_not_inherit_our_settings_of_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("has_torch", [True, False])
-def test_every_side_trains_both_networks(throughput: Any, has_torch: bool) -> None:
-    torch = {"pytorch", "60m/pytorch"} if has_torch else set()
-    both = {"project", "plain", "60m/project", "60m/plain", "matmul/numpy", "matmul/tensorflow"}
-    assert set(throughput["measurements"](has_torch)) == both | torch
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_every_side_trains_both_networks(throughput: Any, has_torch: bool, has_bfloat16: bool) -> None:
+    sides = {"project", "plain"}
+    sides |= {"pytorch"} if has_torch else set()
+    sides |= {"project-bfloat16"} if has_bfloat16 else set()
+    sides |= {"pytorch-bfloat16"} if has_torch and has_bfloat16 else set()
+    names = throughput["measurements"](has_torch=has_torch, has_bfloat16=has_bfloat16)
+    assert set(names) == sides | {f"60m/{side}" for side in sides} | {"matmul/numpy", "matmul/tensorflow"}
+
+
+def test_a_side_in_bfloat16_is_compared_in_bfloat16(throughput: Any) -> None:
+    """And this project's own with what it does in single precision."""
+    each = dict.fromkeys(throughput["measurements"](has_torch=True, has_bfloat16=True), 40.0)
+    each |= {"project": 20.0, "project-bfloat16": 80.0}
+    found = throughput["ratios"]([each])
+    assert found["pytorch"] == 0.5
+    assert found["pytorch-bfloat16"] == 2.0
+    assert found["project-bfloat16"] == 0.25
+
+
+def test_the_rows_in_bfloat16_say_so_where_the_processor_cannot(throughput: Any) -> None:
+    each = dict.fromkeys(throughput["measurements"](has_torch=True, has_bfloat16=False), 40.0)
+    rows = [line for line in throughput["table"]([each]) if "-bfloat16 |" in line]
+    assert len(rows) == 4
+    assert all("this processor does not multiply in bfloat16" in row for row in rows)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds(throughput: Any) -> None:
@@ -71,9 +92,9 @@ def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds(throughput: Any) 
 def test_the_row_of_pytorch_says_what_installs_it_where_it_is_missing(
     throughput: Any, measured: bool
 ) -> None:
-    each = dict.fromkeys(throughput["measurements"](measured), 40.0)
-    rows = [line for line in throughput["table"]([each]) if "| pytorch |" in line]
-    assert len(rows) == 2
+    each = dict.fromkeys(throughput["measurements"](has_torch=measured, has_bfloat16=True), 40.0)
+    rows = [line for line in throughput["table"]([each]) if "| pytorch" in line]
+    assert len(rows) == 4
     assert all(("`pip install torch`" in row) is not measured for row in rows)
     if measured:
         assert rows[0] == "| documented | pytorch | 40.0 | 75 | 1.00 |"

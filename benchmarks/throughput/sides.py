@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,11 +46,11 @@ def step_timer() -> Any:
     return Timer()
 
 
-def project(network: Network, steps: int) -> float:
+def project(network: Network, steps: int, precision: str = "float32") -> float:
     """As a trial trains: its batches, which are drawn and moved although by nothing, its schedule."""
     from archsearch import runtime
 
-    runtime.import_tensorflow()
+    runtime.set_precision(precision)
     import keras_tuner
 
     from archsearch.batches import training_batches
@@ -131,8 +133,14 @@ def plain_network(network: Network) -> Any:
     return model
 
 
-def pytorch(network: Network, steps: int) -> float:
-    """As a PyTorch script has it that heeds the advice for CPUs: channels last, one thread a core."""
+def pytorch(network: Network, steps: int, *, half: bool = False) -> float:
+    """As a PyTorch script has it that heeds the advice for CPUs: channels last, one thread a core.
+
+    Args:
+        network: What is trained.
+        steps: Of it.
+        half: Whether it computes in bfloat16 where PyTorch's own mixed precision does.
+    """
     import torch
 
     from archsearch.runtime import num_cores
@@ -158,7 +166,9 @@ def pytorch(network: Network, steps: int) -> float:
         rows = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
         # The images lie in memory with channels last: only the order in which the axes are named changes.
         pixels = torch.from_numpy(x[rows]).permute(0, 3, 1, 2)  # (b, 3, 32, 32)
-        loss = loss_of(model(pixels.float() / 255), torch.from_numpy(y[rows]))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            numbers = model(pixels.float() / 255)
+        loss = loss_of(numbers.float(), torch.from_numpy(y[rows]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -199,4 +209,11 @@ def pytorch_network(network: Network) -> Any:
     return nn.Sequential(*parts)
 
 
-SIDES = {"project": project, "plain": plain, "pytorch": pytorch}
+SIDES: dict[str, Callable[[Network, int], float]] = {
+    "project": project,
+    "plain": plain,
+    "pytorch": pytorch,
+    "project-bfloat16": partial(project, precision="mixed_bfloat16"),
+    "pytorch-bfloat16": partial(pytorch, half=True),
+}
+"""In single precision, and those that mix bfloat16 in."""
