@@ -68,7 +68,13 @@ class Source:
 
     @property
     def precision(self) -> str:
+        """As asked for in the search."""
         return self.run.settings.precision if self.run is not None else "auto"
+
+    @property
+    def space(self) -> str:
+        """`module:Class` of what was searched."""
+        return self.run.stored["hypermodel"] if self.run is not None and self.record is not None else BUILT_IN
 
     def load(self, data: Any, *, seed: int, verbose: bool) -> Splits:
         """The images of the run, with its validation split.
@@ -120,8 +126,7 @@ class Source:
         Raises:
             UserError: It is not the one that was searched, or brings a recipe besides the one asked for.
         """
-        run = self.run
-        stored = run.stored["hypermodel"] if run is not None and self.record is not None else BUILT_IN
+        run, stored = self.run, self.space
         if given is not None:
             if recipe is not None:
                 raise UserError("A hypermodel that is handed in brings its own recipe; leave `recipe` out.")

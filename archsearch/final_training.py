@@ -159,7 +159,8 @@ class FinalTraining:
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.devices is not None:
             given["devices"] = len(device_names()) if self.devices == "all" else 1
-        precision = runtime.set_precision(self.precision or earlier["precision"])
+        asked = self.precision or earlier["precision"]
+        precision = runtime.set_precision(asked, own_space=source.space != BUILT_IN)
         return Options(**{**earlier, **given, "precision": precision})
 
     def _task(self, source: Source, hypermodel: Any, splits: Splits, options: Options) -> FinalTask:

@@ -111,11 +111,13 @@ FAST_BFLOAT16 = "avx512_bf16"
 Training with them was 1.2 to 1.4 times as fast as in float32 (`benchmarks/throughput.py`)."""
 
 
-def set_precision(precision: str) -> str:
+def set_precision(precision: str, *, own_space: bool = False) -> str:
     """Sets what networks compute in; their weights are float32 in any case.
 
     Args:
         precision: One of `PRECISIONS`; "auto": half precision where this machine is fast at it.
+        own_space: Whether the networks are of another space than the built-in one. Their layers may not be made
+            for half precision, so "auto" leaves them in float32.
 
     Returns:
         The Keras policy that is in force.
@@ -124,7 +126,7 @@ def set_precision(precision: str) -> str:
     import keras
 
     if precision == "auto":
-        precision = fast_precision()
+        precision = "float32" if own_space else fast_precision()
     keras.config.set_dtype_policy(precision)
     return precision
 

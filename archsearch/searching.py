@@ -44,7 +44,7 @@ from archsearch.problem import (
     hypermodel_name,
     problem_of,
 )
-from archsearch.run import Run
+from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import WHERE, SearchSettings, continued, resolve
 from archsearch.speed import estimate_speed
@@ -150,11 +150,13 @@ class Search:
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
             # "auto" may be another one on the machine that goes on: then scores would not be comparable.
-            precision = (stored or {}).get("precision", settings.precision)
-            precision = runtime.set_precision(precision)
+            asked = (stored or {}).get("precision", settings.precision)
+            own_space = settings.space is not None or hypermodel_name(self.hypermodel) != BUILT_IN
+            precision = runtime.set_precision(asked, own_space=own_space)
             laid_out = self._layout(settings, cluster)
             problem = problem_of(settings, splits, self.hypermodel, baseline)
             notes += [*splits.notes, *(() if cluster is None else cluster.notes)]
+            notes += _precision_note(asked, precision)
             if stored is None:
                 plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
             else:
@@ -464,3 +466,14 @@ class Search:
             # It ends first: what is written at the end need not wait for trials that nobody wants.
             trains = ends.enter_context(executor)
             tuner.search(trains, num_workers=tuner.plan.workers, callbacks=callbacks)
+
+
+def _precision_note(asked: str, precision: str) -> list[str]:
+    """That a space of one's own may be trained faster than it is by default."""
+    fast = runtime.fast_precision()
+    if asked != "auto" or precision == fast:
+        return []
+    return [
+        f"Networks of a space of your own compute in {precision}; if their layers can do with less, "
+        f"--precision {fast} is faster here."
+    ]

@@ -389,24 +389,43 @@ def test_a_search_goes_on_in_the_precision_it_began_in(
     """Where "auto" is another one by then, on a machine with a GPU say, scores would not be comparable."""
     from archsearch import runtime
 
-    asked: list[str] = []
-    set_precision = runtime.set_precision
-
-    def on_another_machine(precision: str) -> str:
-        asked.append(precision)
-        return set_precision("mixed_bfloat16" if precision == "auto" else precision)
-
     path = tmp_path / "run"
+    monkeypatch.setattr(runtime, "fast_precision", lambda: "float32")
     with pytest.raises(KeyboardInterrupt):
-        search(path, Stub(interrupted_at=2), **SMALL)
+        search(path, Stub(interrupted_at=2), hypermodel=None, **SMALL)
     assert (settings(path)["settings"]["precision"], settings(path)["precision"]) == ("auto", "float32")
-    monkeypatch.setattr(runtime, "set_precision", on_another_machine)
+    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
     with pytest.raises(UserError, match=r"\(precision: stored float32, given mixed_bfloat16\)"):
-        search(path, precision="mixed_bfloat16")
-    run = search(path, precision="float32")
+        search(path, hypermodel=None, precision="mixed_bfloat16")
+    run = search(path, hypermodel=None, precision="float32")
     assert run.finished
-    assert asked == ["float32"]
     assert settings(path)["precision"] == "float32"
+
+
+def test_a_space_of_ones_own_is_not_in_half_precision_unless_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import runtime
+
+    def told(name: str, **options: Any) -> tuple[str, list[str]]:
+        heard = Listener()
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / name, Stub(interrupted_at=1), callbacks=(heard,), **SMALL, **options)
+        notes = [note for note in heard.notes if "--precision" in note]
+        return settings(tmp_path / name)["precision"], notes
+
+    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
+    assert told("own") == (
+        "float32",
+        [
+            "Networks of a space of your own compute in float32; if their layers can do with less, "
+            "--precision mixed_bfloat16 is faster here."
+        ],
+    )
+    assert told("asked", precision="mixed_bfloat16") == ("mixed_bfloat16", [])
+    assert told("built-in", hypermodel=None) == ("mixed_bfloat16", [])
+    monkeypatch.setattr(runtime, "fast_precision", lambda: "float32")
+    assert told("slow") == ("float32", [])
 
 
 def test_other_versions_are_pointed_out_and_go_on(tmp_path: Path) -> None:
