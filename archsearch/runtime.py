@@ -116,8 +116,8 @@ def set_precision(precision: str, *, own_space: bool = False) -> str:
 
     Args:
         precision: One of `PRECISIONS`; "auto": half precision where this machine is fast at it.
-        own_space: Whether the networks are of another space than the built-in one. Their layers may not be made
-            for half precision, so "auto" leaves them in float32.
+        own_space: Whether the networks are of another space than the built-in one. Their layers may not be
+            made for half precision, so "auto" leaves them in float32.
 
     Returns:
         The Keras policy that is in force.
