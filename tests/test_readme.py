@@ -149,13 +149,19 @@ def test_the_figures_of_speed() -> None:
         ("documented network, 313.5 M macs", ""),
         ("three blocks, fast start, 62.8 M macs", "60m/"),
     ):
-        rates = (f"{median(rounds, network + side):.1f}" for side in ("project", "plain", "pytorch"))
+        sides = ("project", "plain", "pytorch", "project-bfloat16", "pytorch-bfloat16")
+        rates = (f"{median(rounds, network + side):.1f}" for side in sides)
         assert f"| {row} | {' | '.join(rates)} |" in README
-    shares = {
-        name: sorted(each[f"{name}project"] / each[f"{name}pytorch"] for each in rounds)[1]
-        for name in ("", "60m/")
-    }
-    assert f"{shares['']:.2f} and {shares['60m/']:.2f} times as fast as PyTorch" in told
+    for said, one, other in (
+        ("{:.2f} and {:.2f} times as fast as PyTorch, and", "project", "pytorch"),
+        ("{:.2f} and {:.2f} times as fast as in single precision", "project-bfloat16", "project"),
+        ("but {:.2f} and {:.2f} times as fast as PyTorch", "project-bfloat16", "pytorch-bfloat16"),
+    ):
+        both = [
+            sorted(each[f"{name}{one}"] / each[f"{name}{other}"] for each in rounds)[1]
+            for name in ("", "60m/")
+        ]
+        assert said.format(*both) in told
     assert f"{median(rounds, 'project') / project:.1f} times as slowly" in told
     one, two = (
         read(results / "workers.json")["searches"]["archsearch"][workers]["trials_per_hour"]
