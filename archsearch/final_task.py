@@ -31,6 +31,11 @@ WIDTH_STEP = 1 / 32
 """In which a found network is widened; times 32 filters it is one."""
 
 
+SINGLE_PRECISION = 1.5
+"""How many times as long an image takes in the test, which computes in float32, as in half precision: 1.3 to
+1.4 on a CPU that multiplies in bfloat16 (`benchmarks/throughput.py`), more on a GPU."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Of one final training; what is kept of an interrupted one, to go on as it was begun."""
@@ -154,8 +159,9 @@ def _work(final: FinalTask) -> Work:
         num_test=final.num_test,
         num_views=len(final.views),
     )
-    # The speed is that of all devices, the evaluation that of one.
-    return dataclasses.replace(work, num_evaluated=final.options.devices * work.num_evaluated)
+    # The speed is that of all devices in this precision, the evaluation that of one in single precision.
+    slower = final.options.devices * (1.0 if final.options.precision == "float32" else SINGLE_PRECISION)
+    return dataclasses.replace(work, num_evaluated=int(slower * work.num_evaluated))
 
 
 def _measured_speed(task: TrialTask, macs: int) -> Speed:

@@ -39,6 +39,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from archsearch.errors import UserError
+from archsearch.runtime import PRECISIONS
 from archsearch.settings import parse_time
 from benchmarks.attribution import table
 from benchmarks.attribution.cells import CELLS, SERIES, Budget
@@ -73,6 +74,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--only", nargs="+", choices=CELLS, default=[], metavar="CELL", help=", ".join(CELLS))
     add("--seeds", nargs="+", type=int, default=[], metavar="N", help="(0 1 2 at 12m, 0 at 90m)")
     add("--dataset", default="cifar10", metavar="DATA", help="a name, or the file of CIFAR-10 (cifar10)")
+    add("--precision", choices=PRECISIONS, default="auto", help="that all cells are trained in (auto)")
     add(
         "--results", type=Path, default=RESULTS, metavar="FILE", help="(benchmarks/results/attribution.jsonl)"
     )
@@ -90,7 +92,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def missing(flags: argparse.Namespace) -> Any:
     """Every job that is asked for, and whether it is done."""
     for each in flags.budget:
-        for job in jobs(each, cells=flags.only, seeds=flags.seeds, dataset=flags.dataset):
+        which = {"cells": flags.only, "seeds": flags.seeds, "dataset": flags.dataset}
+        for job in jobs(each, **which, precision=flags.precision):
             yield job, any(key(line) == job.key for line in read(flags.results))
 
 

@@ -386,6 +386,15 @@ def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_
     )
 
 
+def test_runs_in_another_precision_are_named() -> None:
+    one, other = line("found-modern", 94.0), line("no-search", 94.0) | {"precision": "float32"}
+    said = [each for each in table.remarks([one, other]) if each.startswith("Not of one precision")]
+    assert [each.partition(": ")[2] for each in said] == [
+        "found-modern 0 in mixed_bfloat16; no-search 0 in float32."
+    ]
+    assert not any("precision" in each for each in table.remarks([one, line("no-search", 90.0)]))
+
+
 def test_the_circumstances_are_told_of_every_budget() -> None:
     told = list(table.table([line("no-search", 90.0), line("no-search", 94.0, budget="90m")]))
     titles = [number for number, each in enumerate(told) if each.startswith("###")]

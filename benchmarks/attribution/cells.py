@@ -91,6 +91,8 @@ class Job:
     budget: Budget
     seed: int
     dataset: str
+    precision: str = "auto"
+    """That networks are trained in: all cells of a budget in one."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -121,7 +123,13 @@ class Job:
         final_time = f"{self.budget.final_seconds:g}s"
         search = ["search.py", *where, "--dataset", self.dataset, "--seed", str(self.seed)]
         search += ["--max-time", f"{self.budget.search_seconds:g}s", "--final-time", final_time]
-        search += ["--recipe", cell.recipe, *(random_flags(limits or {}) if cell.random else ())]
+        search += [
+            "--precision",
+            self.precision,
+            "--recipe",
+            cell.recipe,
+            *(random_flags(limits or {}) if cell.random else ()),
+        ]
         final = ["final_train.py", "--best", *where, "--max-time", final_time, "--tta", "--all-data"]
         return [search, final]
 
@@ -136,6 +144,7 @@ class Job:
             "seconds": self.budget.seconds,
             "seed": self.seed,
             "dataset": self.dataset,
+            "precision": self.precision,
         }
 
 

@@ -23,6 +23,7 @@ def train(
     seconds: float,
     seed: int,
     dataset: str,
+    precision: str,
 ) -> dict[str, Any]:
     """Trains, tests once, and leaves what a final training leaves.
 
@@ -37,6 +38,7 @@ def train(
         seconds: Wall-clock of all of it, from the start of this process.
         seed: Of the validation split and of everything that is random.
         dataset: A name or a path.
+        precision: One of `runtime.PRECISIONS`.
 
     Returns:
         Passes over the images that the network would have got in this time at width 1.
@@ -45,6 +47,7 @@ def train(
 
     from archsearch import runtime
     from archsearch.dataset import load
+    from archsearch.delivery import delivered
     from archsearch.final_result import Trained, leave
     from archsearch.final_task import FinalTask, Options, fitted, kept_on_time
     from archsearch.measuring import measure
@@ -55,7 +58,7 @@ def train(
     from space.recipe import RECIPES
 
     start = psutil.Process().create_time()
-    precision = runtime.set_precision("auto")
+    precision = runtime.set_precision(precision)
     from archsearch.task import TrainingData, TrialTask
     from archsearch.training import Training
 
@@ -98,7 +101,7 @@ def train(
         final=final,
         record=None,
         splits=splits,
-        model=model,
+        model=delivered(model, final.task),
         history=history,
         start=start,
         search_seconds=None,

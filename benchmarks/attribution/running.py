@@ -43,7 +43,9 @@ def run_command(arguments: Sequence[str]) -> str:
     return ran.stdout
 
 
-def jobs(budget: Budget, *, cells: Sequence[str], seeds: Sequence[int], dataset: str) -> Iterator[Job]:
+def jobs(
+    budget: Budget, *, cells: Sequence[str], seeds: Sequence[int], dataset: str, precision: str = "auto"
+) -> Iterator[Job]:
     """All that is asked for, in the order in which it is run: seed by seed.
 
     Args:
@@ -51,12 +53,13 @@ def jobs(budget: Budget, *, cells: Sequence[str], seeds: Sequence[int], dataset:
         cells: Names; empty for those of the budget's series.
         seeds: Empty for those of the budget's series.
         dataset: A name or a path.
+        precision: One of `runtime.PRECISIONS`.
     """
     usual = series(budget.name)
     for seed in seeds or usual.seeds:
         for cell in CELLS:
             if cell in (cells or usual.cells):
-                yield Job(cell, budget, seed, dataset)
+                yield Job(cell, budget, seed, dataset, precision)
 
 
 def limits_of(job: Job, lines: Sequence[Line]) -> Any:
