@@ -28,7 +28,7 @@ BEST = "best"
 
 
 @dataclass(frozen=True)
-class Source:
+class FinalSource:
     """What is trained, and the search behind it."""
 
     what: str
@@ -40,7 +40,7 @@ class Source:
     """The trial whose network it is; `None` for the documented one."""
 
     @classmethod
-    def of(cls, what: str, folder: RunFolder, *, own_images: bool) -> Source:
+    def of(cls, what: str, folder: RunFolder, *, own_images: bool) -> FinalSource:
         """Reads the run.
 
         Args:
@@ -73,7 +73,7 @@ class Source:
 
     @property
     def space(self) -> str:
-        """`module:Class` of what was searched."""
+        """`module:Class` of the space that the network is of."""
         return self.run.stored["hypermodel"] if self.run is not None and self.record is not None else BUILT_IN
 
     def load(self, data: Any, *, seed: int, verbose: bool) -> Splits:

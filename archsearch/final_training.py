@@ -19,7 +19,7 @@ from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
 from archsearch.final_result import RESULT, Epoch, Trained, leave
-from archsearch.final_source import BEST, DOCUMENTED_NETWORK, Source
+from archsearch.final_source import BEST, DOCUMENTED_NETWORK, FinalSource
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time
 from archsearch.problem import built_by_the_user, hypermodel_name
 from archsearch.reporting.progress import TrainingProgress
@@ -51,7 +51,7 @@ class FinalTraining:
             given.
         all_data: Whether the validation part is trained on too; there is no validation then.
         tta: Whether it is also tested with the probabilities of several views averaged.
-        precision: One of `runtime.PRECISIONS`; `None`: as in the search.
+        precision: One of `runtime.PRECISIONS`; `None`: what was asked for in the search.
         devices: "one", or "all" GPUs of this machine, which share every batch; `None`: one.
         recipe: Name; `None`: the run's, or the documented one for "documented".
         seed: `None`: that of an interrupted training, the run's, or 0.
@@ -83,7 +83,7 @@ class FinalTraining:
         start = time.time()
         self._check()
         require(self.export)
-        source = Source.of(self.what, self.folder, own_images=self.data is not None)
+        source = FinalSource.of(self.what, self.folder, own_images=self.data is not None)
         target = self._target()
         with locked(target.with_name(f"{target.name}.lock"), target), ExitStack() as ends:
             runtime.configure()
@@ -142,7 +142,7 @@ class FinalTraining:
             )
         return target
 
-    def _options(self, source: Source, begun: Mapping[str, Any] | None) -> Options:
+    def _options(self, source: FinalSource, begun: Mapping[str, Any] | None) -> Options:
         """What is given, else what an interrupted training was begun with, else what the run says."""
         usual: dict[str, Any] = {
             "epochs": DEFAULT_EPOCHS,
@@ -163,7 +163,7 @@ class FinalTraining:
         precision = runtime.set_precision(asked, own_space=source.space != BUILT_IN)
         return Options(**{**earlier, **given, "precision": precision})
 
-    def _task(self, source: Source, hypermodel: Any, splits: Splits, options: Options) -> FinalTask:
+    def _task(self, source: FinalSource, hypermodel: Any, splits: Splits, options: Options) -> FinalTask:
         from archsearch.task import TrialTask
 
         task = TrialTask(
@@ -206,7 +206,9 @@ class FinalTraining:
         task = dataclasses.replace(final.task, resume_folder=unfinished.folder / RESUME)
         return kept_on_time(dataclasses.replace(final, task=task), start=unfinished.start)
 
-    def _train(self, final: FinalTask, source: Source, splits: Splits, unfinished: Unfinished) -> Trained:
+    def _train(
+        self, final: FinalTask, source: FinalSource, splits: Splits, unfinished: Unfinished
+    ) -> Trained:
         from archsearch.training import Training
         from archsearch.watch import Diverged, WrongHyperModel
 

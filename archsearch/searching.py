@@ -150,9 +150,10 @@ class Search:
             # Some seconds, which a mistake in the data need not wait for.
             ends.enter_context(runtime.own_precision())
             # "auto" may be another one on the machine that goes on: then scores would not be comparable.
-            asked = (stored or {}).get("precision", settings.precision)
-            own_space = settings.space is not None or hypermodel_name(self.hypermodel) != BUILT_IN
-            precision = runtime.set_precision(asked, own_space=own_space)
+            # Runs that do not say theirs are of versions that had one.
+            asked = settings.precision if stored is None else stored.get("precision", "float32")
+            space = settings.space or hypermodel_name(self.hypermodel)
+            precision = runtime.set_precision(asked, own_space=space != BUILT_IN)
             laid_out = self._layout(settings, cluster)
             problem = problem_of(settings, splits, self.hypermodel, baseline)
             notes += [*splits.notes, *(() if cluster is None else cluster.notes)]
@@ -475,5 +476,5 @@ def _precision_note(asked: str, precision: str) -> list[str]:
         return []
     return [
         f"Networks of a space of your own compute in {precision}; if their layers can do with less, "
-        f"--precision {fast} is faster here."
+        f"--precision {fast} may be faster here."
     ]

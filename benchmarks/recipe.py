@@ -151,16 +151,21 @@ def run(name: str, seed: int, *, dataset: str, epochs: int, num_images: int | No
 
 
 def is_done(lines: list[dict[str, Any]], name: str, seed: int, *, epochs: int) -> bool:
-    """Whether the cell stands there; with other epochs, or of another recipe, it would be another one.
+    """Whether the cell stands there; with other epochs, another recipe or precision, it would be another one.
 
     Raises:
         SystemExit: It stands there, and is another one.
     """
-    recipe = dataclasses.replace(MODERN, **CELLS[name].recipe).to_dict()
-    values = {**NETWORK, **CELLS[name].values}
+    cell = CELLS[name]
+    wanted = {
+        "epochs": epochs,
+        "recipe": dataclasses.replace(MODERN, **cell.recipe).to_dict(),
+        "precision": cell.precision,
+        "values": {**NETWORK, **cell.values},
+    }
     for line in lines:
         if (line["cell"], line["seed"]) == (name, seed):
-            if (line["epochs"], line["recipe"], line["values"]) != (epochs, recipe, values):
+            if {part: line[part] for part in wanted} != wanted:
                 raise SystemExit(f"{name}, seed {seed}, was measured otherwise: give other --results.")
             return True
     return False
@@ -206,12 +211,16 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
 def _circumstances(lines: list[dict[str, Any]]) -> str:
     told = dict.fromkeys(
         f"{line['num_images']:,} training and {line['num_validation']:,} validation images, {line['epochs']} "
-        f"epochs; {line['machine']['processor']}, {line['machine']['cores']} cores; TensorFlow "
+        f"epochs; {line['machine']['processor']}, {_cores(line['machine']['cores'])}; TensorFlow "
         f"{line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
         for line in lines
     )
     longest = max(line["seconds"] for line in lines)
     return f"{' and '.join(told)}. The longest run took {longest / 60:.1f} minutes."
+
+
+def _cores(number: int) -> str:
+    return f"{number} core{'' if number == 1 else 's'}"
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 import archsearch
 from archsearch import UserError
 from archsearch.errors import HyperModelError
-from archsearch.final_source import Source
+from archsearch.final_source import FinalSource
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Status
 from space.recipe import MODERN
@@ -62,7 +62,7 @@ def test_broken_files_of_the_test_part_are_found_before_anything_is_trained(tmp_
             Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
         if place.startswith("test"):
             (folder / "broken.png").write_bytes(b"no")
-    source = Source.of("documented", RunFolder(tmp_path / "run"), own_images=True)
+    source = FinalSource.of("documented", RunFolder(tmp_path / "run"), own_images=True)
     photos = str(tmp_path / "photos")
     with pytest.raises(UserError, match=r"2 of 4 images cannot be read, .*test/a/broken.png \(no image\)"):
         source.load(photos, seed=0, verbose=False)
@@ -108,6 +108,25 @@ def test_what_is_trained_in_half_precision_is_delivered_and_tested_in_single(
     (_, _), (x, y) = data()
     assert np.mean(np.asarray(model(x)).argmax(axis=1) == y) == result["test_accuracy"]
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize(("own", "expected"), [(False, "mixed_bfloat16"), (True, "float32")])
+def test_auto_leaves_a_space_of_ones_own_in_single_precision(
+    own: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch import runtime
+    from space.hypermodel import VGGHyperModel
+
+    class Own(VGGHyperModel):
+        pass
+
+    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
+    given = {"hypermodel": Own((8, 8, 1), 2)} if own else {"max_macs": 400_000}
+    pretended_search(tmp_path, **given)
+    result = best_of(tmp_path, epochs=1, hypermodel=given.get("hypermodel"))
+    assert result["precision"] == expected
 
 
 @pytest.mark.tensorflow

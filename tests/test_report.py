@@ -266,6 +266,16 @@ def test_the_command_that_searches_again_gives_the_same_settings(given: dict[str
 
 
 @pytest.mark.parametrize(
+    ("stored", "said"),
+    [("mixed_bfloat16", "--precision mixed_bfloat16"), ("float32", "--precision float32"), ([], "")],
+)
+def test_the_same_again_is_in_the_precision_that_auto_was(stored: Any, said: str) -> None:
+    found = findings(**BUILT_IN, settings=resolve({"seed": 3}).to_dict(), precision=stored)
+    command = dict(commands(found))["search the same again"]
+    assert command == f"python search.py --run mine-again --seed 3 {said}".rstrip()
+
+
+@pytest.mark.parametrize(
     "settings",
     [{"max_seconds": None}, {"dataset": "arrays"}, {"later": 1}, {"seed": "x"}],
 )

@@ -172,6 +172,7 @@ def test_the_processor_is_told_with_its_widest_vectors(two_cores: TwoCores, flag
         ("avx2 avx512f avx512_bf16 avx512vl", None, True),
         ("avx2 avx512f avx512_bf16 avx512vl", "1", True),
         ("avx2 avx512f avx512_bf16 avx512vl", "0", False),
+        ("avx2 avx512f avx512_bf16 avx512vl", "False", False),
         ("avx2 avx512f avx512vl", "1", False),
         ("", "1", False),
     ],
@@ -258,7 +259,10 @@ class TestImported:
         ("flags", "expected"), [("avx512f avx512_bf16", "mixed_bfloat16"), ("avx512f", "float32")]
     )
     def test_half_precision_on_a_processor_only_where_it_multiplies_in_it(
-        self, two_cores: TwoCores, flags: str, expected: str
+        self, two_cores: TwoCores, monkeypatch: pytest.MonkeyPatch, flags: str, expected: str
     ) -> None:
         two_cores(flags)
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+        config = runtime.import_tensorflow().config
+        monkeypatch.setattr(config, "list_physical_devices", lambda kind: [])
         assert runtime.fast_precision() == expected

@@ -419,7 +419,7 @@ def test_a_space_of_ones_own_is_not_in_half_precision_unless_that_is_asked_for(
         "float32",
         [
             "Networks of a space of your own compute in float32; if their layers can do with less, "
-            "--precision mixed_bfloat16 is faster here."
+            "--precision mixed_bfloat16 may be faster here."
         ],
     )
     assert told("asked", precision="mixed_bfloat16") == ("mixed_bfloat16", [])

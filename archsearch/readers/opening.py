@@ -32,7 +32,10 @@ def open_source(
     cache: Path | None,
     on_images: Callable[[int, int], None] | None = None,
 ) -> Source:
-    """What the reader found, at the size asked for. The test part is resized and checked when it is read."""
+    """What the reader found, at the size asked for. The test part is resized and checked when it is read.
+
+    Its labels are checked by `prepare_test` too.
+    """
     source = _resized(_read(data, image_size, cache, on_images), image_size)
     name, num_classes = name_of(data), len(source.class_names)
     _check_facts(source.facts, name)

@@ -11,6 +11,7 @@ from archsearch.flags import flags_of, time_text
 from archsearch.reporting.html.findings import Final, Findings
 from archsearch.reporting.html.plots import value_text
 from archsearch.run import BUILT_IN
+from archsearch.runtime import PRECISIONS
 from archsearch.settings import SearchSettings
 from space.recipe import RECIPES
 
@@ -29,6 +30,7 @@ def set_up(findings: Findings) -> dict[str, str]:
         "classes": _classes(classes) if isinstance(classes, list) else None,
         "recipe": _pairs(recipe),
         "hypermodel": findings.stored.get("hypermodel"),
+        "precision": findings.stored.get("precision"),
         **machine_facts(findings.stored),
         "git commit": findings.stored.get("git_commit"),
     }
@@ -84,8 +86,13 @@ def commands(findings: Findings) -> Iterator[tuple[str, str]]:
 
 
 def _search_flags(findings: Findings) -> str | None:
-    """Of the same search; `None` where it is not known, or could only be started from Python."""
-    settings = findings.section("settings")
+    """Of the same search; `None` where it is not known, or could only be started from Python.
+
+    In the precision that "auto" was there: it may be another one where the report is read.
+    """
+    settings = dict(findings.section("settings"))
+    if findings.stored.get("precision") in PRECISIONS:
+        settings["precision"] = findings.stored["precision"]
     by_flags = findings.stored.get("hypermodel") == BUILT_IN or settings.get("space")
     if not settings or not by_flags:
         return None
