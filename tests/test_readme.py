@@ -174,6 +174,19 @@ def test_the_figures_of_speed() -> None:
     assert f"at most {100 * max(shares.values()):.1f} % of a training step" in told
 
 
+def test_what_the_accuracy_comes_from() -> None:
+    lines = (ROOT / "benchmarks" / "results" / "attribution.jsonl").read_text().splitlines()
+    runs = [line for line in map(json.loads, lines) if line["budget"] == "12m"]
+    assert len({line["cell"] for line in runs}) == len(runs)  # one run each, as the text says
+    accuracy = {line["cell"]: 100 * line["test_accuracy"] for line in runs}
+    product, told = accuracy["found-modern"], " ".join(README.split())
+    structure = product - accuracy["documented-modern"]
+    recipe = product - accuracy["found-documented"]
+    assert f"{structure:.1f} points better than the documented one under the modern recipe" in told
+    assert f"{recipe:.1f} points better than the documented one on the network found" in told
+    assert f"is {accuracy['no-search'] - product:.1f} points better than what 4 minutes of search" in told
+
+
 def test_the_memory_of_a_large_folder() -> None:
     found = read(ROOT / "benchmarks" / "results" / "folder.json")
     told = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
