@@ -262,7 +262,7 @@ class TestImported:
         self, two_cores: TwoCores, monkeypatch: pytest.MonkeyPatch, flags: str, expected: str
     ) -> None:
         two_cores(flags)
-        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
         config = runtime.import_tensorflow().config
         monkeypatch.setattr(config, "list_physical_devices", lambda kind: [])
         assert runtime.fast_precision() == expected
