@@ -19,7 +19,7 @@ spent on a search is not spent on training:
 - random search: as the product, but the search trains every draw alike, with the highest fidelity of the
   product's search of the same seed and within its limits, and promotes nothing. Like the product's it begins
   with the baseline; it confirms nothing, so that all of its time is draws. The best on the validation part is
-  trained.
+  trained, widened as far as the product's may be.
 
 No choice sees the test part: each training ends with its one reading, in one view and in several averaged.
 What is trained at the end is trained on the validation part too, in every cell.

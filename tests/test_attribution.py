@@ -15,6 +15,8 @@ import pytest
 from archsearch.errors import UserError
 from archsearch.flags import final_parser, search_parser
 from archsearch.plan import Cost, Plan, Rung, Speed, plan_brackets
+from archsearch.run import Run
+from archsearch.run_folder import RunFolder, read_json
 from benchmarks.attribution import running, table
 from benchmarks.attribution.cells import CELLS, Budget, Job
 from benchmarks.keeping import append, between, read
@@ -239,6 +241,21 @@ def test_a_cell_that_fails_leaves_no_line(script: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="status 1"):
         run_all(script, tmp_path, Failing(), "--only", "found-modern", "--budget", "12m")
     assert read(tmp_path / "results.jsonl") == []
+
+
+def test_the_network_of_a_random_search_may_be_widened_as_far_as_that_of_the_product(
+    script: Any, tmp_path: Path
+) -> None:
+    """Its own search, limited by a flag, would leave it at 22 M macs."""
+    only = ("--budget", "12m", "--seeds", "0", "--only")
+    (product,) = run_all(script, tmp_path, Runner(), *only, "found-modern")
+    product["plan"]["final_macs"] = 62_000_000
+    (tmp_path / "results.jsonl").write_text(json.dumps(product) + "\n")
+    _, line = run_all(script, tmp_path, Runner(), *only, "random-search")
+    assert line["plan"]["final_macs"] == 62_000_000
+    folder = RunFolder(tmp_path / "logs" / "attribution-12m-random-search-0")
+    assert Run(folder).plan.final_macs == 62_000_000
+    assert read_json(folder.settings)["finished"] is True
 
 
 def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from archsearch import runtime
 from archsearch.errors import UserError
 from archsearch.run import Run
-from archsearch.run_folder import RunFolder, read_json
+from archsearch.run_folder import RunFolder, read_json, write_json
 from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, Job, series
 from benchmarks.keeping import Line
 
@@ -92,13 +92,14 @@ def measured(job: Job, *, logs: str, lines: Sequence[Line], run: RunCommand = ru
     Raises:
         UserError: It cannot be run, or a command failed.
     """
-    commands = job.commands(logs, limits_of(job, lines))
+    limits, folder = limits_of(job, lines), RunFolder(ROOT / logs / job.run)
     seconds, printed = [], ""
-    for command in commands:
+    for command in job.commands(logs, limits):
         start = time.perf_counter()
         printed = run(command)
         seconds.append(time.perf_counter() - start)
-    folder = RunFolder(ROOT / logs / job.run)
+        if limits is not None and command[0] == "search.py":
+            _admit(folder, limits["final_macs"])
     result = read_json(folder.final(job.final) / "result.json")
     history = read_json(folder.final(job.final) / "history.json")["epochs"]
     searched = CELLS[job.cell].values is None
@@ -119,6 +120,15 @@ def measured(job: Job, *, logs: str, lines: Sequence[Line], run: RunCommand = ru
         "git_commit": runtime.git_commit(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _admit(folder: RunFolder, final_macs: int | None) -> None:
+    """Lets the final training of a random search widen its network as far as that of the product may.
+
+    `--max-macs`, by which its draws are limited like the product's, is a limit of the final training too.
+    """
+    stored = read_json(folder.settings)
+    write_json(folder.settings, {**stored, "plan": {**stored["plan"], "final_macs": final_macs}})
 
 
 RESULTS = (
