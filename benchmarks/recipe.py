@@ -174,15 +174,17 @@ def is_done(lines: list[dict[str, Any]], name: str, seed: int, *, epochs: int) -
 def table(lines: list[dict[str, Any]]) -> Iterator[str]:
     """In Markdown: each cell's mean, and its difference from the first with a 95 % interval.
 
-    The deviation between seeds is pooled over all cells, for two seeds say little about one.
+    The deviation between seeds is pooled over all cells whose rate decays, for two seeds say little about
+    one. At a constant rate the last epoch's score jumps by much more: there is no interval then.
     """
     if not lines:
         yield "Nothing was run yet."
         return
     scores = {name: [100 * line["val_accuracy"] for line in lines if line["cell"] == name] for name in CELLS}
     scores = {name: each for name, each in scores.items() if each}
-    freedom = sum(len(each) - 1 for each in scores.values())
-    squares = sum((len(each) - 1) * statistics.variance(each) for each in scores.values() if len(each) > 1)
+    pool = {name: each for name, each in scores.items() if _decays(name)}
+    freedom = sum(len(each) - 1 for each in pool.values())
+    squares = sum((len(each) - 1) * statistics.variance(each) for each in pool.values() if len(each) > 1)
     yield "| recipe | validation accuracy | seeds | beside the full recipe, points | verdict |"
     yield "|---|---|---|---|---|"
     reference = scores.get(next(iter(CELLS)), [])
@@ -192,6 +194,10 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{begin} | |"
             continue
         difference = statistics.mean(each) - statistics.mean(reference)
+        if name not in pool:
+            spread = max(each) - min(each)
+            yield f"{begin} {difference:+.2f} | seeds {spread:.1f} points apart |"
+            continue
         error = (squares / freedom * (1 / len(each) + 1 / len(reference))) ** 0.5
         half = float(stdtrit(freedom, 0.975)) * error
         verdict = "within noise" if abs(difference) <= half else "worse" if difference < 0 else "better"
@@ -203,7 +209,8 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         yield f"Not run yet with every seed: {', '.join(missing)}."
         yield ""
     if freedom:
-        yield f"Deviation between seeds {(squares / freedom) ** 0.5:.2f} points, pooled over all rows."
+        deviation = (squares / freedom) ** 0.5
+        yield f"Deviation between seeds {deviation:.2f} points, pooled over all rows whose rate decays."
         yield ""
     yield _circumstances(lines)
 
@@ -217,6 +224,10 @@ def _circumstances(lines: list[dict[str, Any]]) -> str:
     )
     longest = max(line["seconds"] for line in lines)
     return f"{' and '.join(told)}. The longest run took {longest / 60:.1f} minutes."
+
+
+def _decays(name: str) -> bool:
+    return dataclasses.replace(MODERN, **CELLS[name].recipe).decay != "constant"
 
 
 def _cores(number: int) -> str:

@@ -45,7 +45,13 @@ def test_differences_have_students_interval_with_the_deviation_pooled_over_all_c
     assert (
         told[4] == "| flip drawn anew in each epoch | 86.80 % | 2 | -0.20 (-0.65 to +0.25) | within noise |"
     )
-    assert "Deviation between seeds 0.14 points, pooled over all rows." in told
+    assert "Deviation between seeds 0.14 points, pooled over all rows whose rate decays." in told
+
+
+def test_seeds_that_a_constant_rate_drives_apart_do_not_widen_the_other_intervals(script: Any) -> None:
+    told = list(script["table"](lines(full=(87.1, 86.9), no_shift=(84.1, 83.9), constant=(50.0, 70.0))))
+    assert "Deviation between seeds 0.14 points, pooled over all rows whose rate decays." in told
+    assert "| constant rate | 60.00 % | 2 | -27.00 | seeds 20.0 points apart |" in told
 
 
 def test_what_is_missing_and_the_circumstances_are_told(script: Any) -> None:
