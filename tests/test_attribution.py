@@ -6,6 +6,7 @@ import json
 import runpy
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,7 @@ def test_a_command_that_fails_is_named() -> None:
 def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/attribution.py", "--only", "documented-modern", "--budget", "20s"]
     command += ["--dataset", "digits", "--logs", str(tmp_path), "--results", str(tmp_path / "results.jsonl")]
+    command += ["--precision", "mixed_bfloat16"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     (kept,) = read(tmp_path / "results.jsonl")
@@ -291,6 +293,10 @@ def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) ->
     assert 0 < kept["test_accuracy"] < 1
     assert kept["is_cifar10"] is False
     assert str(tmp_path) not in json.dumps(kept)
+    (model,) = tmp_path.glob("*/final/fixed/model.keras")
+    with zipfile.ZipFile(model) as archive:  # tested in single precision, like what the product trains
+        assert b"bfloat16" not in archive.read("config.json")
+    assert kept["precision"] == "mixed_bfloat16"
 
 
 # What the table says.

@@ -223,3 +223,15 @@ def test_one_of_two_devices_evaluates_which_takes_twice_as_long(hypermodel: Any)
         for number in (1, 2)
     )
     assert two == dataclasses.replace(one, num_evaluated=2 * one.num_evaluated)
+
+
+@pytest.mark.tensorflow
+def test_what_is_trained_in_half_precision_is_tested_in_single_which_takes_longer(hypermodel: Any) -> None:
+    task = a_task(hypermodel)
+    single, half = (
+        final_task._work(FinalTask(task, dataclasses.replace(OPTIONS, precision=precision), None, ()))
+        for precision in ("float32", "mixed_bfloat16")
+    )
+    longer = int(final_task.SINGLE_PRECISION * single.num_evaluated)
+    assert longer > single.num_evaluated
+    assert half == dataclasses.replace(single, num_evaluated=longer)

@@ -140,7 +140,7 @@ def _resized_test(read_test: Callable[[], Images], size: tuple[int, int]) -> Ima
 
 def _checked_test(read_test: Callable[[], Images], num_classes: int, name: str) -> Images:
     images = read_test()
-    _check_test_labels(lambda: images.y, num_classes, name)
+    _check_labels(images.y, num_classes, f"{name}, test part")
     return images
 
 
