@@ -18,6 +18,7 @@ def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
     """The same weights in a network of one device that computes in float32, to be tested, saved and exported.
 
     A network keeps the precision it is built in, and half precision is slow where there are no units for it.
+    Of the built-in space it has Keras's own layers only, and so can be loaded without this project.
 
     Args:
         model: Trained, on any number of devices and in any precision.
@@ -27,7 +28,7 @@ def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
 
     hypermodel = copy.deepcopy(task.hypermodel)
     if is_ours(hypermodel):
-        hypermodel.synchronized = False
+        hypermodel.batch_norm = "plain"
     hp = keras_tuner.HyperParameters()
     hp.values = dict(task.values)
     with runtime.own_precision():

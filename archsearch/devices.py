@@ -69,7 +69,7 @@ def shared(task: TrialTask, num_devices: int) -> TrialTask:
     hypermodel, values = copy.deepcopy(task.hypermodel), dict(task.values)
     hypermodel.recipe = dataclasses.replace(recipe, batch_size=batch_size)
     if is_ours(hypermodel):
-        hypermodel.synchronized = True
+        hypermodel.batch_norm = "synchronized"
         hypermodel.recipe = dataclasses.replace(
             hypermodel.recipe, learning_rate=factor * recipe.learning_rate
         )
@@ -88,7 +88,7 @@ def _cut(images: Images | None, num_devices: int) -> Images | None:
 
 def is_ours(hypermodel: Any) -> bool:
     """Whether its batch normalisation and its learning rate are ours to set."""
-    return hasattr(hypermodel, "synchronized")
+    return hasattr(hypermodel, "batch_norm")
 
 
 def notes(task: TrialTask, num_devices: int, *, num_validation: int) -> Iterator[str]:

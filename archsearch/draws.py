@@ -51,12 +51,28 @@ class Draws:
         self._baseline = baseline
         self._fit = fit
         self.begin_with: Sequence[Values] = ()
-        """All values of networks that the first slots get instead of a draw."""
+        """Given to `begin`."""
+        self.first_place: tuple[Bracket, int] | None = None
+        """Bracket and slot of the first of them, where it is trained for all epochs at once."""
         self._first: dict[tuple[str, int], Values | None] = {}
         self._further: dict[tuple[str, int, int], Values | None] = {}
         self._known: set[str] = set()
         """Of all first draws so far, which come in the order of the slots."""
         self._exhausted = False
+
+    def begin(self, networks: Sequence[Values], *, at_top: bool = True) -> None:
+        """Gives slots these networks instead of a draw, before anything is drawn.
+
+        Args:
+            networks: All values of each, the best first.
+            at_top: Whether the first one is trained for all epochs at once, as few could throw out what is
+                known to be good; earlier versions gave it the first slot, like the others the next ones.
+        """
+        self.begin_with = tuple(networks)
+        if self.begin_with and at_top:
+            self.first_place = next(place for place in self._slots if len(place[0].rungs) == 1)
+            self._slots.remove(self.first_place)
+            self._slots.insert(0, self.first_place)
 
     @property
     def baseline_values(self) -> Values | None:

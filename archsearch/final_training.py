@@ -14,7 +14,7 @@ from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.dataset import Splits
 from archsearch.delivery import delivered
-from archsearch.devices import DEVICES, device_names, notes, shared, strategy_for
+from archsearch.devices import DEVICES, device_names, is_ours, notes, shared, strategy_for
 from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
@@ -221,7 +221,8 @@ class FinalTraining:
                 except (Diverged, WrongHyperModel) as error:
                     unfinished.remove()  # to go on from there would end the same way
                     raise UserError(f"The final training failed: {str(error).rstrip('.')}.") from error
-        if final.strategy is not None or final.options.precision != "float32":
+        as_trained = final.strategy is None and final.options.precision == "float32"
+        if is_ours(task.hypermodel) or not as_trained:
             with built_by_the_user(users, "cannot be built once more"):
                 model = delivered(model, task)
         return Trained(

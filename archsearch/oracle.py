@@ -202,8 +202,10 @@ class HyperbandOracle(keras_tuner.Oracle):
     def _next_of_search(self) -> Assignment | None:
         """The first in the order of the plan, but for the trials that wait: the costliest of these last.
 
-        With a single worker none waits.
+        With a single worker none waits. Ahead of all comes the first network that the search begins with.
         """
+        if (first := self._first_begun()) is not None:
+            return first
         waiting: list[Assignment] = []
         for ladder in self._open_ladders():
             if len(ladder.bracket.rungs) == 1:
@@ -216,6 +218,16 @@ class HyperbandOracle(keras_tuner.Oracle):
             if ladder.finished:
                 self._finished.add(ladder.bracket.name)
         return max(waiting, key=self._cost_of, default=None)
+
+    def _first_begun(self) -> Assignment | None:
+        place = self.draws.first_place
+        if place is None:
+            return None
+        bracket, slot = place
+        position = Position(0, slot, attempt=0)
+        ladder = self._ladder(bracket)
+        is_open = ladder in self._open_ladders() and position in ladder.open_positions()
+        return self._assign(bracket, position) if is_open else None
 
     def _next_of(self, ladder: Ladder) -> Assignment | None:
         while (position := ladder.next()) is not None:

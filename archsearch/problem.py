@@ -170,10 +170,12 @@ def _measured_if_built(
 
 
 def built_in_hypermodel(splits: Splits, recipe: Recipe, statistics: ImageStatistics) -> Any:
-    """The VGG space for these images."""
+    """The VGG space for these images, as it is trained."""
     from space.hypermodel import VGGHyperModel
 
-    return VGGHyperModel(splits.image_shape, splits.num_classes, recipe=recipe, statistics=statistics)
+    return VGGHyperModel(
+        splits.image_shape, splits.num_classes, recipe=recipe, statistics=statistics, batch_norm="fused"
+    )
 
 
 @contextlib.contextmanager

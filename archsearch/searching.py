@@ -170,7 +170,9 @@ class Search:
                 notes += more
             else:
                 num_from_runs = stored.get("num_from_runs", 0)
-                tuner.oracle.draws.begin_with = stored.get("begin_with") or []
+                # Earlier versions do not say: they had all in the first rung.
+                at_top = stored.get("begin_at_top", False)
+                tuner.oracle.draws.begin(stored.get("begin_with") or [], at_top=at_top)
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
@@ -217,7 +219,7 @@ class Search:
         problem: Problem,
         settings: SearchSettings,
     ) -> tuple[int, list[str]]:
-        """Gives the first slots the best networks of earlier runs, then the starting points of the space.
+        """Begins with the best networks of earlier runs, then the starting points of the space.
 
         Returns:
             How many are of earlier runs; sentences on what they are, and on what was left out.
@@ -245,7 +247,7 @@ class Search:
                 begun_with=found,
                 first_rung=first_rung,
             )
-        draws.begin_with = [*found, *more]
+        draws.begin([*found, *more])
         if more:
             which = "next" if found else "first"
             names = "; ".join(problem.measure(values).text for values in more)
@@ -419,6 +421,7 @@ class Search:
             "recipe": problem.recipe,
             "baseline": problem.baseline or None,
             "begin_with": list(tuner.oracle.draws.begin_with) or None,
+            "begin_at_top": tuner.oracle.draws.first_place is not None,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),
             "git_commit": runtime.git_commit(),

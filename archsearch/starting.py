@@ -9,7 +9,7 @@ from archsearch.draws import Values, key_of
 
 
 def most(first_rung: int) -> int:
-    """How many networks of the first rung need not be drawn: up to half, but one at least.
+    """How many networks need not be drawn: up to half as many as the first rung has, but one at least.
 
     The others are, for what is best may be another one on these images.
     """
@@ -24,13 +24,13 @@ def starting_points(
     begun_with: Sequence[Values] = (),
     first_rung: int,
 ) -> list[Values]:
-    """Those of the space that the limits admit, narrowed where they have to be, in slots that are still free.
+    """Those of the space that the limits admit, narrowed where they have to be, as many as may still be given.
 
     Args:
         networks: All values of each, the best first.
         fit: From a network to one within the limits; `None` if there is none.
         known: The baseline, which is not begun with a second time.
-        begun_with: Networks of earlier runs, which have the first slots; nor are these.
+        begun_with: Networks of earlier runs, which come first; nor are these.
         first_rung: Slots of the first rung.
     """
     found: list[Values] = []

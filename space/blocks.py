@@ -11,6 +11,11 @@ from keras import layers
 from numpy.typing import NDArray
 
 from space.architecture import LINEAR_SCALE, STEM_SIDE
+from space.fused import FusedBatchNormalization
+
+BATCH_NORMS = ("plain", "fused", "synchronized")
+"""Kinds of batch normalisation, alike but for how it is computed: by Keras; in one operation, for training on
+a CPU; or by Keras over all devices' images, where several share a batch."""
 
 SMALLEST_VARIANCE = 5e-4
 """Added to that of each direction of the patches, whose pixels have variance 1: flat directions are noise."""
@@ -25,14 +30,17 @@ class Activation:
     """Of the moving statistics of batch normalisation."""
     scale: bool = True
     """Whether batch normalisation learns a scale."""
-    synchronized: bool = False
-    """Whether its statistics are those of all devices' images, where several share a batch."""
+    batch_norm: str = "plain"
+    """One of `BATCH_NORMS`."""
 
     def __call__(self, x: Any) -> Any:
-        x = layers.BatchNormalization(
-            momentum=self.momentum, scale=self.scale, synchronized=self.synchronized
-        )(x)
-        return layers.LeakyReLU(negative_slope=self.slope)(x)
+        return layers.LeakyReLU(negative_slope=self.slope)(self._batch_normalization()(x))
+
+    def _batch_normalization(self) -> keras.layers.Layer:
+        if self.batch_norm == "fused":
+            return FusedBatchNormalization(momentum=self.momentum, scale=self.scale)
+        synchronized = self.batch_norm == "synchronized"
+        return layers.BatchNormalization(momentum=self.momentum, scale=self.scale, synchronized=synchronized)
 
 
 def convolution(x: Any, *, filters: int, pooled: bool, pool_early: bool, activation: Activation) -> Any:

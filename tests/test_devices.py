@@ -34,7 +34,7 @@ def a_task(hypermodel: Any, *, num_train: int, num_validation: int = 10, **value
 
 
 def built_in() -> Any:
-    return SimpleNamespace(recipe=MODERN, synchronized=False)
+    return SimpleNamespace(recipe=MODERN, batch_norm="fused")
 
 
 # MODERN has batches of 256 at a rate of 0.3.
@@ -46,7 +46,7 @@ def test_batch_and_learning_rate_grow_with_the_devices() -> None:
     recipe = shared.hypermodel.recipe
     assert recipe == dataclasses.replace(MODERN, batch_size=1024, learning_rate=1.2)
     assert shared.values == {"learning_rate": pytest.approx(0.8)}
-    assert shared.hypermodel.synchronized
+    assert shared.hypermodel.batch_norm == "synchronized"
     assert task.hypermodel == built_in(), "which others hold, too"
 
 

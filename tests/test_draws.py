@@ -108,7 +108,7 @@ def test_the_first_slots_begin_with_networks_given_and_no_other_repeats_them() -
     one = bracket(4)
     space = (Choice("a", (0, 1, 2, 3, 4)),)
     drawing = draws(*space, brackets=[one])
-    drawing.begin_with = [{"a": 3}, {"a": 1}]
+    drawing.begin([{"a": 3}, {"a": 1}])
     values = [drawing.of(one, slot=slot, attempt=0) for slot in range(4)]
     assert values[:2] == [{"a": 3}, {"a": 1}]
     assert sorted(each["a"] for each in values[2:] if each) != [1, 3]
@@ -118,7 +118,7 @@ def test_the_first_slots_begin_with_networks_given_and_no_other_repeats_them() -
 def test_a_slot_whose_given_network_failed_is_drawn() -> None:
     one = bracket(1)
     drawing = draws(Choice("a", (0, 1)), brackets=[one])
-    drawing.begin_with = [{"a": 1}]
+    drawing.begin([{"a": 1}])
     assert drawing.of(one, slot=0, attempt=1) == {"a": 0}
 
 
@@ -126,7 +126,7 @@ def test_the_slots_after_the_given_ones_draw_what_they_would_have_drawn() -> Non
     one = bracket(6)
     space = (Choice("a", tuple(range(1000))),)
     plain, begun = draws(*space, brackets=[one]), draws(*space, brackets=[one])
-    begun.begin_with = [{"a": 1000}]
+    begun.begin([{"a": 1000}])
     assert [plain.of(one, slot=slot, attempt=0) for slot in range(1, 6)] == [
         begun.of(one, slot=slot, attempt=0) for slot in range(1, 6)
     ]

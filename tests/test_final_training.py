@@ -95,8 +95,8 @@ def test_an_earlier_result_stays_until_the_new_one_is_complete(
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_what_is_trained_in_half_precision_is_delivered_and_tested_in_single(
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_what_is_delivered_and_tested_is_of_keras_alone_and_in_single_precision(
     precision: str, tensorflow: Any, tmp_path: Path
 ) -> None:
     import keras
@@ -105,6 +105,7 @@ def test_what_is_trained_in_half_precision_is_delivered_and_tested_in_single(
     assert result["precision"] == precision
     model = keras.saving.load_model(tmp_path / "default" / "final" / "documented" / "model.keras")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
     (_, _), (x, y) = data()
     assert np.mean(np.asarray(model(x)).argmax(axis=1) == y) == result["test_accuracy"]
     assert keras.config.dtype_policy().name == "float32"

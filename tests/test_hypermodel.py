@@ -220,6 +220,25 @@ def test_drawn_weight_decay_and_the_recipes_momentum_and_smoothing_reach_the_mod
     assert {layer.momentum for layer in of_type(model, "BatchNormalization")} == {0.6}
 
 
+def test_kinds_of_batch_normalisation_differ_in_how_it_is_computed_only() -> None:
+    import keras
+
+    from space.fused import FusedBatchNormalization
+
+    networks = {kind: build((8, 8, 3), TINY, batch_norm=kind) for kind in ("plain", "fused", "synchronized")}
+    norms = {
+        kind: [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+        for kind, model in networks.items()
+    }
+    assert {type(each) for each in norms["plain"]} == {keras.layers.BatchNormalization}
+    assert {type(each) for each in norms["fused"]} == {FusedBatchNormalization}
+    assert [each.synchronized for kind in norms.values() for each in kind] == [False] * 6 + [True] * 3
+    shapes = {tuple(tuple(each.shape) for each in model.weights) for model in networks.values()}
+    assert len(shapes) == 1
+    with pytest.raises(ValueError, match="`batch_norm` must be one of plain, fused, synchronized, got 'own'"):
+        build((8, 8, 3), TINY, batch_norm="own")
+
+
 def test_pixels_are_normalised_by_the_statistics_given() -> None:
     import keras
 

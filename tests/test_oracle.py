@@ -204,7 +204,7 @@ def test_a_single_worker_takes_bracket_after_bracket_and_slot_after_slot() -> No
 def test_the_cheapest_that_lead_to_no_promotion_wait_for_the_end() -> None:
     """Two workers, of which one trains the baseline to the end: two networks wait until no other is left."""
     oracle = make(max_epochs=1, iterations=6)
-    oracle.draws.begin_with = [{"x": cost, "rate": 0.1} for cost in (0.5, 0.1, 0.4, 0.2, 0.6, 0.3)]
+    oracle.draws.begin([{"x": cost, "rate": 0.1} for cost in (0.5, 0.1, 0.4, 0.2, 0.6, 0.3)])
     oracle.create_trial("a")
     found = []
     while (running := oracle.create_trial("b")).status == "RUNNING":
@@ -221,6 +221,32 @@ def test_many_workers_begin_later_promotions_before_what_leads_to_none() -> None
     found = [oracle.create_trial(str(worker)).trial_id.partition("-s")[0] for worker in range(11)]
     assert found == ["baseline", *["b1-r0"] * 3, *["i1-b1-r0"] * 3, *found[7:]]
     assert sorted(found[7:]) == ["b0-r0", "b0-r0", "i1-b0-r0", "i1-b0-r0"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_the_first_network_begun_with_is_trained_in_full_before_few_epochs_could_throw_it_out(
+    workers: int,
+) -> None:
+    begun_with = [{"x": 0.5, "rate": 0.1}, {"x": 0.4, "rate": 0.1}]
+    oracle = make()
+    oracle.draws.begin(begun_with)
+    trials = {one.trial_id: one for one in assignments(run(oracle, workers=workers))}
+    assert oracle.start_order[:3] == ["baseline", "b0-r0-s0", "b2-r0-s0"]
+    assert (trials["b0-r0-s0"].values, trials["b0-r0-s0"].epochs) == (begun_with[0], 9)
+    assert trials["b2-r0-s0"].values == begun_with[1]
+    plain = {one.trial_id: one for one in assignments(run(make()))}
+    of_slots = [name for name, one in plain.items() if one.position and one.position.rung == 0]
+    changed = [name for name in of_slots if trials[name].values != plain[name].values]
+    assert sorted(changed) == ["b0-r0-s0", "b2-r0-s0"]
+    assert not {name for name in of_slots if trials[name].epochs != plain[name].epochs}
+
+
+def test_when_the_first_network_begun_with_fails_its_slot_waits_for_its_turn() -> None:
+    oracle = make(max_epochs=3)
+    oracle.draws.begin([{"x": 0.5, "rate": 0.1}])
+    found = assignments(run(oracle, lambda one: None if one.values.get("x") == 0.5 else 0.5))
+    assert [one.trial_id for one in found][:3] == ["baseline", "b0-r0-s0", "b1-r0-s0"]
+    assert "b0-r0-s0-a1" in [one.trial_id for one in found][3:]
 
 
 # Draws.

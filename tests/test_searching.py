@@ -798,7 +798,7 @@ def test_a_baseline_that_is_not_of_the_space_is_refused_before_anything_is_writt
 
 
 def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_path: Path) -> None:
-    """Three slots in the first rung, one of them at most, for the best that is not the baseline."""
+    """One of three slots at most, for the best that is not the baseline; it is trained in full at once."""
     earlier = [each for each in log(undisturbed) if each.role is Role.SEARCH and each.score is not None]
     highest = max(each.epochs for each in earlier)
     best = max((each for each in earlier if each.epochs == highest), key=lambda each: each.score or 0.0)
@@ -806,12 +806,13 @@ def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_
     heard = Listener()
     run = search(tmp_path / "run", stub, **SMALL, seed=5, from_runs=(str(undisturbed),), callbacks=(heard,))
     trials = {each.trial_id: each for each in run.trials}
-    assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
+    assert [each.trial_id for each in run.trials][:2] == ["baseline", "b0-r0-s0"]
+    assert trials["b0-r0-s0"].hyperparameters == best.hyperparameters
     assert settings(tmp_path / "run")["begin_with"][0] == best.hyperparameters
     assert "The search begins with 1 network of earlier runs." in heard.notes
     plain = search(tmp_path / "plain", Stub(), **SMALL, seed=5)
     others = {each.trial_id: each for each in plain.trials}
-    assert others["b1-r0-s0"].hyperparameters != best.hyperparameters
+    assert others["b0-r0-s0"].hyperparameters != best.hyperparameters
     assert others["b1-r0-s2"].hyperparameters == trials["b1-r0-s2"].hyperparameters
 
 
@@ -834,8 +835,8 @@ def test_networks_of_an_earlier_search_are_as_wide_as_they_were(tmp_path: Path) 
     heard = Listener()
     run = search(tmp_path / "run", **given, seed=5, from_runs=("earlier",), callbacks=(heard,))
     trials = {each.trial_id: each for each in run.trials}
-    assert trials["b1-r0-s0"].hyperparameters == best.hyperparameters
-    assert trials["b1-r0-s0"].macs == best.macs
+    assert trials["b0-r0-s0"].hyperparameters == best.hyperparameters
+    assert trials["b0-r0-s0"].macs == best.macs
     assert heard.notes[1:] == ["The search begins with 1 network of earlier runs."]  # behind that on flips
     stored = settings(tmp_path / "run")
     assert stored["num_from_runs"] == len(stored["begin_with"]) == 1
@@ -878,12 +879,13 @@ def test_starting_points_take_the_slots_that_an_earlier_search_leaves(tmp_path: 
 
 
 def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path: Path) -> None:
-    """Three slots in the first rung, one of them at most, and as wide as the limit admits."""
+    """One of three slots at most, trained in full at once, and as wide as the limit admits."""
     heard = Listener()
     given = {**SMALL, "max_macs": 2_000_000, "seed": 5}
     run = search(tmp_path / "run", Stub(), hypermodel=None, **given, callbacks=(heard,))
     trials = {each.trial_id: each for each in run.trials}
-    first = trials["b1-r0-s0"]
+    first = trials["b0-r0-s0"]
+    assert first.epochs == 3, "at once"
     assert first.hyperparameters["growth"] == 4.0
     assert 0 < first.hyperparameters["width"] < 1
     assert first.macs is not None
@@ -896,8 +898,26 @@ def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path
     plain = search(tmp_path / "plain", Stub(), hypermodel=None, **given, starting_points="no")
     others = {each.trial_id: each for each in plain.trials}
     assert settings(tmp_path / "plain")["begin_with"] is None
-    assert others["b1-r0-s0"].hyperparameters["width"] == 1.0
+    assert others["b0-r0-s0"].hyperparameters["growth"] != 4.0
     assert others["b1-r0-s1"].hyperparameters == trials["b1-r0-s1"].hyperparameters
+
+
+def test_a_search_of_an_earlier_version_keeps_its_first_network_in_the_first_rung(tmp_path: Path) -> None:
+    """It did not write where that one is, and had all of them there."""
+    given = {**SMALL, "max_macs": 2_000_000}
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "run", Stub(interrupted_at=1), hypermodel=None, **given)
+    path = tmp_path / "run" / "settings.json"
+    stored = settings(tmp_path / "run")
+    assert stored.pop("begin_at_top") is True
+    path.write_text(json.dumps(stored))
+    run = search(tmp_path / "run", Stub(), hypermodel=None)
+    assert [each.trial_id for each in run.trials][:2] == ["baseline", "b1-r0-s0"]
+    assert run.trials[1].hyperparameters == stored["begin_with"][0]
+    assert run.trials[1].epochs == 1
+    assert run.stored["begin_at_top"] is False
+    values = [each.hyperparameters for each in run.trials if each.place is not None and each.place.rung == 0]
+    assert values.count(stored["begin_with"][0]) == 1
 
 
 def test_drawn_networks_beyond_the_limit_are_narrowed_to_it(tmp_path: Path) -> None:

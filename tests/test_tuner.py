@@ -612,7 +612,7 @@ def test_what_is_too_long_does_not_end_a_search_in_which_others_run(tmp_path: Pa
     plan = a_plan(max_epochs=3, iterations=2, workers=4)
     tuner = make(tmp_path, None, seconds=10.0, plan=plan, callbacks=[notes], measure=measure)
     slots = [0.1, 0.2, 0.3, 0.85, 0.9, 0.4, 0.45, 0.55, 0.6, 0.7]
-    tuner.oracle.draws.begin_with = [{"x": value} for value in slots]
+    tuner.oracle.draws.begin([{"x": value} for value in slots], at_top=False)
     search_at_once(tuner, 4, clock)
     assert notes.notes == ["Trial b0-r0-s1 is not started: about 12 s, and 7 s are left."]
     assert "i1-b1-r1-s2" in ids(tmp_path)
@@ -628,8 +628,8 @@ def test_what_is_too_long_leaves_the_cheaper_trials_beside_it(tmp_path: Path, cl
 
     notes = Notes()
     tuner = make(tmp_path, Trainer(clock), seconds=83.0, callbacks=[notes], measure=measure)
-    tuner.oracle.draws.begin_with = [{"x": 0.01 * number} for number in range(14)] + [{"x": 0.9}]
-    tuner.oracle.draws.begin_with += [{"x": 0.6}, {"x": 0.7}]
+    slots = [*(0.01 * number for number in range(14)), 0.9, 0.6, 0.7]
+    tuner.oracle.draws.begin([{"x": value} for value in slots], at_top=False)
     tuner.search()
     assert [trial for trial in ids(tmp_path) if trial.startswith("b0")] == ["b0-r0-s1"]
     assert notes.notes == [
