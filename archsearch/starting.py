@@ -24,7 +24,7 @@ def starting_points(
     begun_with: Sequence[Values] = (),
     first_rung: int,
 ) -> list[Values]:
-    """Those of the space that the limits admit, narrowed where they have to be, as many as may still be given.
+    """Those of the space within the limits, narrowed where they have to be, as many as may still be given.
 
     Args:
         networks: All values of each, the best first.
