@@ -188,6 +188,28 @@ def executor(head: Any) -> Iterator[Callable[[int], ClusterExecutor]]:
         yield start
 
 
+def test_a_connection_of_the_callers_is_known_by_the_name_of_its_host_too(
+    head: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _, port = head.address.rpartition(":")
+
+    def number_of(name: str) -> str:
+        known = {"head-of-the-cluster": host, host: host}
+        if name not in known:
+            raise OSError("unknown")
+        return known[name]
+
+    with connected(head.address):
+        monkeypatch.setattr(socket, "gethostbyname", number_of)
+        with connected(f"head-of-the-cluster:{port}") as nodes:
+            assert nodes == Cluster((Node(1),))
+        with (
+            pytest.raises(UserError, match=r"another-head:.* is not the Ray cluster"),
+            connected(f"another-head:{port}"),
+        ):
+            pass
+
+
 def test_a_connection_of_the_callers_is_taken_if_it_is_the_one_asked_for(head: Any) -> None:
     import ray
 

@@ -146,16 +146,11 @@ def test_auto_leaves_a_space_of_ones_own_in_single_precision(
 def test_a_mistake_in_a_space_of_ones_own_is_one_sentence(
     tmp_path: Path, raised: Exception | None, kind: type[UserError], sentence: str
 ) -> None:
-    import keras
     import keras_tuner
 
     class Own(keras_tuner.HyperModel):
         def build(self, hp: Any) -> Any:
-            units = hp.Int("units", 1, 8)
-            layers = [keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(2, "softmax")]
-            model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
-            model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
-            return model
+            return pixels_to_two_classes(hp.Int("units", 1, 8))
 
         def fit(self, hp: Any, model: Any, *args: Any, callbacks: Any, **kwargs: Any) -> Any:
             if raised is not None:
@@ -166,6 +161,37 @@ def test_a_mistake_in_a_space_of_ones_own_is_one_sentence(
     with pytest.raises(UserError, match=sentence) as caught:
         best_of(tmp_path, hypermodel=Own(), epochs=1)
     assert type(caught.value) is kind
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_what_goes_wrong_in_telling_is_not_blamed_on_a_space_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras_tuner
+
+    from archsearch.reporting.tensorboard import TrialEvents
+
+    class Own(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            return pixels_to_two_classes(hp.Int("units", 1, 8))
+
+    def fail(self: TrialEvents, epoch: int, values: Any) -> None:
+        raise ZeroDivisionError(f"in epoch {epoch}")
+
+    pretended_search(tmp_path, hypermodel=Own())
+    monkeypatch.setattr(TrialEvents, "epoch", fail)
+    with pytest.raises(ZeroDivisionError, match=r"^in epoch 1$"):
+        best_of(tmp_path, hypermodel=Own(), epochs=1)
+
+
+def pixels_to_two_classes(units: int) -> Any:
+    import keras
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
 # Going on with an interrupted one.
