@@ -62,7 +62,7 @@ def project(network: Network, steps: int, precision: str = "float32") -> float:
     )
     images = Images(*random_images(recipe.batch_size * steps))
     batches = training_batches(images, recipe=recipe, num_classes=NUM_CLASSES, seed=0, epochs=1)
-    hypermodel = VGGHyperModel(IMAGE_SHAPE, NUM_CLASSES, recipe=recipe)
+    hypermodel = VGGHyperModel(IMAGE_SHAPE, NUM_CLASSES, recipe=recipe, batch_norm="fused")
     hp, timer = keras_tuner.HyperParameters(), step_timer()
     hp.values = dict(network.values)
     hypermodel.fit(
