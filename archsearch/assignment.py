@@ -9,7 +9,7 @@ from typing import Any
 from archsearch.draws import Values, key_of
 from archsearch.ladder import Position
 from archsearch.plan import Bracket
-from archsearch.trials import Role
+from archsearch.trials import Place, Role, plan_order
 
 BASELINE_ID = "baseline"
 
@@ -33,8 +33,8 @@ class Assignment:
         """Ascending in the order in which the plan lists the trials of the search."""
         if self.bracket is None or self.position is None:
             return ()
-        place = self.position
-        return self.bracket.iteration, -self.bracket.number, place.rung, place.slot, place.attempt
+        iteration, number = self.bracket.place
+        return plan_order(Place(iteration, number, self.position.rung, self.position.slot), self.attempt)
 
 
 def best_networks(

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from archsearch.task import TrialTask
 
 
+def is_deliverable(task: TrialTask, *, num_devices: int, precision: str) -> bool:
+    """Whether the network can be given away as it was trained.
+
+    Args:
+        task: What it was trained for.
+        num_devices: It was trained on.
+        precision: It was trained in, a Keras policy.
+    """
+    fused = is_ours(task.hypermodel) and task.hypermodel.batch_norm == "fused"
+    return num_devices == 1 and precision == "float32" and not fused
+
+
 def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
     """The same weights in a network of one device that computes in float32, to be tested, saved and exported.
 

@@ -88,7 +88,9 @@ def _cut(images: Images | None, num_devices: int) -> Images | None:
 
 def is_ours(hypermodel: Any) -> bool:
     """Whether its batch normalisation and its learning rate are ours to set."""
-    return hasattr(hypermodel, "batch_norm")
+    from space.hypermodel import VGGHyperModel
+
+    return isinstance(hypermodel, VGGHyperModel)
 
 
 def notes(task: TrialTask, num_devices: int, *, num_validation: int) -> Iterator[str]:

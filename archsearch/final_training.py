@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from archsearch import runtime
 from archsearch.attempts import RESUME
 from archsearch.dataset import Splits
-from archsearch.delivery import delivered
-from archsearch.devices import DEVICES, device_names, is_ours, notes, shared, strategy_for
+from archsearch.delivery import delivered, is_deliverable
+from archsearch.devices import DEVICES, device_names, notes, shared, strategy_for
 from archsearch.errors import UserError
 from archsearch.exporting.export import export_command, take_away
 from archsearch.exporting.formats import require
@@ -213,6 +213,7 @@ class FinalTraining:
         from archsearch.watch import Diverged, WrongHyperModel
 
         task, users = final.task, _users(final.task.hypermodel)
+        num_devices = 1 if final.strategy is None else final.strategy.num_replicas_in_sync
         with self._telling(final, unfinished) as telling:
             training = Training(task, telling, final.on_time, final.strategy)
             with built_by_the_user(users, "cannot be trained", others=telling.errors):
@@ -221,8 +222,7 @@ class FinalTraining:
                 except (Diverged, WrongHyperModel) as error:
                     unfinished.remove()  # to go on from there would end the same way
                     raise UserError(f"The final training failed: {str(error).rstrip('.')}.") from error
-        as_trained = final.strategy is None and final.options.precision == "float32"
-        if is_ours(task.hypermodel) or not as_trained:
+        if not is_deliverable(task, num_devices=num_devices, precision=final.options.precision):
             with built_by_the_user(users, "cannot be built once more"):
                 model = delivered(model, task)
         return Trained(

@@ -186,6 +186,13 @@ class HyperbandOracle(keras_tuner.Oracle):
         others = self._all_of(self._ladder(bracket))
         return any(self._cost_of(other) < self._cost_of(assignment) for other in others)
 
+    def is_first(self, assignment: Assignment) -> bool:
+        """Whether it has the place of the first network that the search begins with."""
+        place = self.draws.first_place
+        if place is None or assignment.bracket is None or assignment.position is None:
+            return False
+        return (assignment.bracket.place, assignment.position.slot) == (place[0].place, place[1])
+
     def give_up(self, assignment: Assignment) -> None:
         """A trial of a bracket without promotions is left out, until the search is continued."""
         assert assignment.bracket is not None

@@ -64,7 +64,7 @@ class Bracket:
 
 
 def plan_brackets(*, max_epochs: int, factor: int, iterations: int = 1) -> tuple[Bracket, ...]:
-    """All brackets in the order they start, the most aggressive of each iteration first.
+    """All brackets in their order, the most aggressive of each iteration first.
 
     Args:
         max_epochs: Fidelity of the top rung, at least 1.

@@ -17,7 +17,7 @@ from archsearch.run_folder import RunFolder, read_json
 from archsearch.runtime import import_tensorflow
 from archsearch.settings import SearchSettings, check_precision
 from archsearch.standing import Confirmation, Lift, RankCorrelation
-from archsearch.trials import Role, Status, TrialRecord, read_records
+from archsearch.trials import Place, Role, Status, TrialRecord, read_records
 from archsearch.typed import from_plain
 from archsearch.utilisation import Utilisation, utilisation
 from space.recipe import Recipe
@@ -107,7 +107,10 @@ class Run:
     def seconds_for_another_iteration(self) -> float:
         """The time limit under which the search would go on: for brackets left out, or for another pass."""
         brackets = self.plan.brackets
-        started = {record.place[:2] for record in self.trials if record.place is not None}
+        places = {record.place for record in self.trials if record.place is not None}
+        if self.stored.get("begin_at_top", False):  # this one comes ahead of its bracket
+            places.discard(Place(0, 0, 0, 0))
+        started = {place[:2] for place in places}
         left_out = [each for each in brackets if each.place not in started]
         more = left_out or brackets[: len(brackets) // self.plan.iterations]
         expected = sum(self.plan.bracket_seconds(bracket) for bracket in more)

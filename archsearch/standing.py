@@ -43,7 +43,7 @@ def incumbent(records: Sequence[TrialRecord], direction: str) -> TrialRecord | N
     """The trial whose network is the best found, the baseline included; `None` if nothing completed.
 
     Once confirmed, that of the best confirmed mean. Before, the best completed trial of the highest fidelity
-    reached: scores of different fidelities are never ranked together. Of equal ones the earlier trial wins.
+    reached: scores of different fidelities are never ranked together. Of equals the first in the plan wins.
     """
     ranked = [(each.mean, each.trial) for each in confirmations(records)]
     if not ranked:
@@ -56,6 +56,7 @@ def incumbent(records: Sequence[TrialRecord], direction: str) -> TrialRecord | N
         ]
         highest = max((record.epochs for _, record in scored), default=0)
         ranked = [pair for pair in scored if pair[1].epochs == highest]
+        ranked.sort(key=lambda pair: pair[1].plan_order)
     choose = max if direction == "max" else min  # both keep the first of equals
     return choose(ranked, key=lambda pair: pair[0])[1] if ranked else None
 

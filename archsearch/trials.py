@@ -54,6 +54,11 @@ class Place(NamedTuple):
     slot: int
 
 
+def plan_order(place: Place, attempt: int) -> tuple[int, ...]:
+    """Ascending in the order in which the plan lists the trials of the search."""
+    return place.iteration, -place.bracket, place.rung, place.slot, attempt
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """One line of `trials.jsonl`."""
@@ -99,6 +104,11 @@ class TrialRecord:
         if any(number is None for number in place):
             return None
         return Place(*(int(number or 0) for number in place))
+
+    @property
+    def plan_order(self) -> tuple[int, ...]:
+        """Ascending in the order of the plan; that of the baseline is the first."""
+        return () if self.place is None else plan_order(self.place, self.attempt)
 
     @property
     def val_accuracy(self) -> float | None:

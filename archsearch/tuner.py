@@ -167,10 +167,10 @@ class HyperbandTuner(BaseTuner):
         )
 
     def _is_started(self, assignment: Assignment) -> bool:
-        """Whether the bracket has a trial in the log."""
+        """Whether the bracket has a trial in the log, but for the network that the search begins with."""
         bracket = assignment.bracket
         others = (other for other in self.oracle.assignments.values() if other is not assignment)
-        return any(other.bracket is bracket for other in others)
+        return any(other.bracket is bracket and not self.oracle.is_first(other) for other in others)
 
     def _is_last_chance(self, bracket: Bracket) -> bool:
         """Whether no other bracket was or could be started: then some of its trials are better than none."""

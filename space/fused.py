@@ -11,10 +11,10 @@ BFLOAT16_BLOCK = 16
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, with the same weights and results, trained 2 to 5 times as fast on a CPU.
+    """Keras's layer, with the same weights and results, but trained in one operation on a CPU.
 
-    Keras computes moments and result by ten operations, each of which reads all of the tensor. Of images,
-    whose channels come last; everything else goes Keras's way, and all of it where there is a GPU.
+    Keras takes some ten, each of which reads all of the tensor; `benchmarks/throughput.py` has both. It is of
+    images, whose channels come last; everything else goes Keras's way, and all of it where there is a GPU.
 
     A model that holds it is saved with a class of ours: it is for training, not for what is given away.
     """
@@ -23,7 +23,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Takes and returns (b, h, w, c), in the precision of the layer."""
         import tensorflow as tf
 
-        if not training or not self.trainable or len(inputs.shape) != 4 or _has_gpu(tf):
+        usual = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
+        usual = usual and not self.renorm and not self.synchronized and self.variable_dtype == "float32"
+        if not training or not self.trainable or not usual or _has_gpu(tf):
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
         fast = inputs.dtype == tf.bfloat16 and channels % BFLOAT16_BLOCK == 0

@@ -194,6 +194,27 @@ def pixels_to_two_classes(units: int) -> Any:
     return model
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_networks_of_the_built_in_space_are_trained_with_fused_batch_normalisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is delivered has Keras's own, of which another test tells."""
+    from archsearch.training import Training
+
+    trained: list[Any] = []
+    train = Training.run
+
+    def run(training: Training) -> Any:
+        trained.append(train(training))
+        return trained[0]
+
+    monkeypatch.setattr(Training, "run", run)
+    final_train(tmp_path, epochs=1, precision="float32")
+    kinds = {type(layer).__name__ for layer in trained[0].layers if "Batch" in type(layer).__name__}
+    assert kinds == {"FusedBatchNormalization"}
+
+
 # Going on with an interrupted one.
 
 

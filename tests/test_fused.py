@@ -44,12 +44,26 @@ def images(*shape: int) -> Any:
     return np.random.default_rng(0).normal(3.0, 2.0, size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    "shape", [(5, 4, 3, 24), (2, 3, 3, 64), (3, 1, 1, 1), (7, 6), (2, 3, 16), (2, 2, 2, 2, 8)]
-)
-@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"trainable": False}])
+@pytest.mark.parametrize("shape", [(5, 4, 3, 24), (2, 3, 3, 64), (3, 1, 1, 1)])
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"epsilon": 0.5}])
 def test_a_step_is_that_of_keras(shape: tuple[int, ...], options: dict[str, Any]) -> None:
-    x = images(*shape)
+    same_steps(images(*shape), **options)
+
+
+@pytest.mark.parametrize("shape", [(7, 6), (2, 3, 16), (2, 2, 2, 2, 8)])
+def test_what_are_no_images_is_left_to_keras(shape: tuple[int, ...]) -> None:
+    same_steps(images(*shape))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"trainable": False}, {"axis": 1}, {"renorm": True}, {"synchronized": True}, {"precision": "float64"}],
+)
+def test_what_the_operation_does_not_do_is_left_to_keras(options: dict[str, Any]) -> None:
+    same_steps(images(2, 3, 4, 5), **options)
+
+
+def same_steps(x: Any, **options: Any) -> None:
     fused, plain = stepped("fused", x, **options), stepped("keras", x, **options)
     assert len(fused) == len(plain)
     for ours, theirs in zip(fused, plain, strict=True):
@@ -79,11 +93,22 @@ def test_the_operation_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch
         graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(spec).graph
         return [each.get_attr("T").name for each in graph.get_operations() if each.type == "FusedBatchNormV3"]
 
+    monkeypatch.setattr(fused, "_has_gpu", lambda tf: False)
     assert operations(channels=48, training=True) == ["bfloat16"]
     assert operations(channels=24, training=True) == ["float32"]
     assert operations(channels=48, training=False) == []
     monkeypatch.setattr(fused, "_has_gpu", lambda tf: True)
     assert operations(channels=48, training=True) == []
+
+
+def test_masked_images_are_left_to_keras() -> None:
+    """Of the two rows only the first counts: its mean is 2."""
+    from space.fused import FusedBatchNormalization
+
+    layer = FusedBatchNormalization(momentum=0.0)
+    x = np.array([1, 3, 10, 20], np.float32).reshape(2, 2, 1, 1)
+    layer(x, training=True, mask=np.array([[[1], [1]], [[0], [0]]], bool))
+    assert float(layer.moving_mean[0]) == pytest.approx(2.0)
 
 
 def test_by_hand() -> None:

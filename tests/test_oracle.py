@@ -241,6 +241,22 @@ def test_the_first_network_begun_with_is_trained_in_full_before_few_epochs_could
     assert not {name for name in of_slots if trials[name].epochs != plain[name].epochs}
 
 
+@pytest.mark.parametrize("num_done", [1, 2, 3, 20, 24])
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_what_a_search_begins_with_stays_when_it_goes_on_and_when_it_is_extended(
+    num_done: int, iterations: int
+) -> None:
+    def begun(**changes: Any) -> HyperbandOracle:
+        oracle = make(**changes)
+        oracle.draws.begin([{"x": 0.5, "rate": 0.1}, {"x": 0.4, "rate": 0.1}])
+        return oracle
+
+    before, whole = run(begun()), run(begun(iterations=iterations))
+    oracle = begun(iterations=iterations)
+    oracle.replay([record for _, record in before[:num_done]])
+    assert by_id([*before[:num_done], *run(oracle)]) == by_id(whole)
+
+
 def test_when_the_first_network_begun_with_fails_its_slot_waits_for_its_turn() -> None:
     oracle = make(max_epochs=3)
     oracle.draws.begin([{"x": 0.5, "rate": 0.1}])

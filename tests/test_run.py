@@ -12,6 +12,7 @@ import pytest
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
 from archsearch.continuing import workers_changed
+from archsearch.fitting import RESERVE
 from archsearch.plan import Cost, Speed
 from archsearch.reporting.summary import final_training, summary
 from archsearch.run import BUILT_IN, Run
@@ -242,6 +243,22 @@ def test_seconds_of_a_trial_under_way_count(tmp_path: Path) -> None:
 
 
 # Deviations.
+
+
+@pytest.mark.parametrize(
+    ("at_top", "expected"),
+    [
+        # Its time so far, 60 s, and one more pass over both brackets: a trial takes 1 s, an epoch 2.8.
+        (False, 60.0 + (3 * 3.8 + 9.4 + 18.8) / (1 - RESERVE)),
+        # And the bracket of which only what the search begins with was run.
+        (True, 60.0 + 18.8 / (1 - RESERVE)),
+    ],
+)
+def test_the_time_that_extends_a_search_is_that_of_brackets_left_out(
+    at_top: bool, expected: float, tmp_path: Path
+) -> None:
+    run = stored(tmp_path, *ALL[:6], begin_at_top=at_top)
+    assert run.seconds_for_another_iteration == pytest.approx(expected)
 
 
 def test_a_plan_that_was_kept_has_no_deviations(tmp_path: Path) -> None:

@@ -70,9 +70,14 @@ def test_incumbent_follows_the_direction(direction: str, best: str) -> None:
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
-def test_of_equals_the_earlier_is_the_incumbent(direction: str) -> None:
-    first = record("first", 0.5)
-    assert incumbent([first, record("second", 0.5)], direction) is first
+def test_of_equals_the_first_in_the_plan_is_the_incumbent(direction: str) -> None:
+    """In whatever order they ended: b2 comes before b0, and the baseline before all."""
+    base = baseline_record(0.5)
+    aggressive = record("b2-r2-s4", 0.5, iteration=0, bracket=2, rung=2, slot=4)
+    full = record("b0-r0-s0", 0.5, iteration=0, bracket=0, rung=0, slot=0)
+    assert incumbent([full, aggressive], direction) is aggressive
+    assert incumbent([aggressive, full], direction) is aggressive
+    assert incumbent([full, base, aggressive], direction) is base
 
 
 def test_the_baseline_can_be_the_incumbent() -> None:

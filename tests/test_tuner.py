@@ -364,10 +364,14 @@ def test_a_bracket_that_nearly_fits_is_begun(tmp_path: Path, clock: Clock) -> No
 
 @pytest.mark.parametrize("seconds", [*range(1, 100, 7), 17.5])
 @pytest.mark.parametrize("pace", [0.25, 1.0, 3.0, 20.0])
+@pytest.mark.parametrize("begins", [False, True])
 def test_whatever_the_time_the_search_keeps_it(
-    tmp_path: Path, clock: Clock, seconds: float, pace: float
+    tmp_path: Path, clock: Clock, seconds: float, pace: float, begins: bool
 ) -> None:
-    make(tmp_path, Trainer(clock, pace), seconds=seconds).search()
+    tuner = make(tmp_path, Trainer(clock, pace), seconds=seconds)
+    if begins:
+        tuner.oracle.draws.begin([{"x": 0.3}, {"x": 0.4}])
+    tuner.search()
     records = log(tmp_path)
     assert clock.now <= START + seconds
     assert sum(record.status is Status.TIMED_OUT for record in records) <= 1
@@ -432,16 +436,25 @@ def test_a_faster_machine_runs_everything(tmp_path: Path, clock: Clock) -> None:
     assert len(log(tmp_path)) == 24
 
 
-def test_what_was_left_out_is_made_up_for_with_more_time(tmp_path: Path, clock: Clock) -> None:
+@pytest.mark.parametrize("begin_with", [[], [{"x": 0.3}, {"x": 0.4}]])
+def test_what_was_left_out_is_made_up_for_with_more_time(
+    tmp_path: Path, clock: Clock, begin_with: list[dict[str, float]]
+) -> None:
     """From any deadline on to the same trials as without one, and the one out of time has its place."""
-    make(tmp_path / "whole", Trainer(clock)).search()
+
+    def search(path: Path, seconds: float | None = None) -> None:
+        clock.now = START
+        tuner = make(path, Trainer(clock), seconds=seconds)
+        tuner.oracle.draws.begin(begin_with)
+        tuner.search()
+
+    search(tmp_path / "whole")
     whole = {one.trial_id: (one.score, one.epochs) for one in log(tmp_path / "whole")}
+    assert log(tmp_path / "whole")[1].trial_id == ("b0-r0-s0" if begin_with else "b2-r0-s0")
     for seconds in (0.5, 5.0, 20.0, 30.0, 33.5, 60.0, 90.0):
         path = tmp_path / f"{seconds}"
-        clock.now = START
-        make(path, Trainer(clock), seconds=seconds).search()
-        clock.now = START
-        make(path, Trainer(clock)).search()
+        search(path, seconds)
+        search(path)
         assert {one.trial_id: (one.score, one.epochs) for one in log(path)} == whole
 
 
@@ -617,6 +630,28 @@ def test_what_is_too_long_does_not_end_a_search_in_which_others_run(tmp_path: Pa
     assert notes.notes == ["Trial b0-r0-s1 is not started: about 12 s, and 7 s are left."]
     assert "i1-b1-r1-s2" in ids(tmp_path)
     assert len(log(tmp_path)) == plan.num_trials - 1
+
+
+def test_a_bracket_of_which_only_the_first_network_ran_is_left_out_alone(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The baseline, the first network, b2 and b1 take 78 s. The two others of b0 are expected to take 36 s
+    each, for which the 20 that are left are too few; i1-b2, of 27 s, is worth a try."""
+    from archsearch.measuring import Measured
+
+    def measure(values: dict[str, Any]) -> Measured:
+        return Measured(None, 4 if values["x"] > 0.8 else 1, 2)
+
+    notes = Notes()
+    plan = dataclasses.replace(PLAN, iterations=2)
+    tuner = make(tmp_path, Trainer(clock), seconds=98.0, plan=plan, callbacks=[notes], measure=measure)
+    slots = [0.5, *(0.01 * number for number in range(14)), 0.9, 0.95]
+    tuner.oracle.draws.begin([{"x": value} for value in slots])
+    tuner.search()
+    assert [trial for trial in ids(tmp_path) if trial.startswith("b0")] == ["b0-r0-s0"]
+    assert sum(trial.startswith("i1-b2-r0") for trial in ids(tmp_path)) == 9
+    assert not any(trial.startswith("i1-b0") for trial in ids(tmp_path))
+    assert notes.notes[0] == "Trial b0-r0-s1 is not started: about 36 s, and 20 s are left."
 
 
 def test_what_is_too_long_leaves_the_cheaper_trials_beside_it(tmp_path: Path, clock: Clock) -> None:
