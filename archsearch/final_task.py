@@ -32,8 +32,8 @@ WIDTH_STEP = 1 / 32
 
 
 SINGLE_PRECISION = 1.5
-"""How many times as long an image takes in the test, which computes in float32, as in half precision: 1.3 to
-1.4 on a CPU that multiplies in bfloat16 (`benchmarks/throughput.py`), more on a GPU."""
+"""How many times as long an image takes in the test, which computes in float32, as in half precision: 1.4 to
+1.5 on a CPU that multiplies in bfloat16 (`benchmarks/throughput.py`), more on a GPU."""
 
 
 @dataclass(frozen=True)

@@ -68,3 +68,19 @@ def test_what_is_missing_and_the_circumstances_are_told(script: Any) -> None:
 def test_the_page_is_made_from_the_lines(script: Any) -> None:
     page = script["PAGE"].read_text(encoding="utf-8")
     assert between(page, script["BEGIN"], script["table"](read(script["RESULTS"]))) == page
+
+
+def test_what_the_page_says_of_the_table(script: Any) -> None:
+    rows = [line.split(" | ") for line in script["table"](read(script["RESULTS"])) if " | 2 | " in line]
+    verdicts = {row[0].removeprefix("| "): row[-1].removesuffix(" |") for row in rows[1:]}
+    noise = {name for name, verdict in verdicts.items() if verdict == "within noise"}
+    assert noise == {
+        *("no warm-up", "no shift", "no flip", "flip drawn anew in each epoch", "no label smoothing"),
+        *("AdamW 0.006", "computed in bfloat16"),
+    }
+    differences = {row[0].removeprefix("| "): float(row[3].split()[0]) for row in rows[1:]}
+    assert max(differences.values()) < 0, "nothing did better"
+    others = {name: value for name, value in differences.items() if name not in noise}
+    assert max(others.values()) < -0.85, "a point, or nearly"
+    told = " ".join(script["PAGE"].read_text(encoding="utf-8").split())
+    assert "Nothing that was left out or put in its place did better than the recipe." in told
