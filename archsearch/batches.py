@@ -16,6 +16,10 @@ VALIDATION_BATCH = 500
 """Images per forward pass: enough to keep every core busy, little memory at any width of the space."""
 
 
+AHEAD = 2
+"""Batches that are made at a time, and kept ready: a step takes many times as long as a batch."""
+
+
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Whole batches in one epoch, at least one; what is left over differs from epoch to epoch."""
     return max(1, num_images // batch_size)
@@ -98,7 +102,20 @@ def training_batches(
 
     numbers = tf.data.Dataset.range(initial_epoch * per_epoch, epochs * per_epoch)
     # One reader: `source` draws an epoch when its first batch is asked for, in order.
-    return numbers.map(load).map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _untuned(numbers.map(load).map(augment, num_parallel_calls=AHEAD))
+
+
+def _untuned(batches: Any) -> Any:
+    """Prefetches a fixed number.
+
+    A pipeline that tunes itself cannot be left at once: its tuning thread sleeps for up to a minute, the
+    longer the older it is, and whoever drops the iterator waits for it.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(AHEAD).with_options(options)
 
 
 class View(NamedTuple):
@@ -147,5 +164,5 @@ def validation_batches(images: Images, *, num_classes: int, view: View = PLAIN) 
         return x, tf.one_hot(y, num_classes)
 
     firsts = tf.data.Dataset.range(0, len(images), size)
-    batches = firsts.map(load).prefetch(tf.data.AUTOTUNE)
+    batches = _untuned(firsts.map(load))
     return batches.apply(tf.data.experimental.assert_cardinality(-(-len(images) // size)))

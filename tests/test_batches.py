@@ -121,6 +121,18 @@ def test_epochs_differ_in_augmentation_and_images_within_a_batch_do() -> None:
     assert len({image.tobytes() for image in [*first, *second]}) == 8
 
 
+@pytest.mark.parametrize("kind", ["training", "validation"])
+def test_no_pipeline_tunes_itself_for_its_thread_would_hold_up_whoever_leaves_it(kind: str) -> None:
+    from archsearch.batches import training_batches, validation_batches
+
+    data = Images(np.zeros((8, 6, 6, 3), np.uint8), np.arange(8) % 3)
+    if kind == "training":
+        dataset = training_batches(data, recipe=MODERN, num_classes=3, seed=0, epochs=1)
+    else:
+        dataset = validation_batches(data, num_classes=3)
+    assert dataset.options().autotune.enabled is False
+
+
 def test_a_dataset_can_be_read_twice() -> None:
     from archsearch.batches import training_batches
 
