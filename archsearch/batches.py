@@ -15,7 +15,6 @@ from space.recipe import Recipe
 VALIDATION_BATCH = 500
 """Images per forward pass: enough to keep every core busy, little memory at any width of the space."""
 
-
 AHEAD = 2
 """Batches that are made at a time, and kept ready: a step takes many times as long as a batch."""
 
