@@ -117,8 +117,8 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
 
 
 def _print_plan(flags: argparse.Namespace) -> int:
-    from archsearch.plan import describe
-    from archsearch.searching import planned
+    from archsearch.planning import planned
+    from archsearch.reporting.plan_text import describe
 
     plan = planned(None, folder=_folder(flags), overwrite=flags.overwrite, given=settings_of(flags))
     if flags.json:

@@ -12,7 +12,8 @@ from archsearch.batches import View
 from archsearch.devices import scope
 from archsearch.evaluation import views
 from archsearch.measuring import Measured, measure
-from archsearch.plan import Speed, format_epochs, format_seconds
+from archsearch.plan import Speed
+from archsearch.quantities import format_epochs, format_seconds
 from archsearch.time_fit import (
     CLOSING_SECONDS,
     DEFAULT_EPOCHS,

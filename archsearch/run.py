@@ -12,7 +12,8 @@ from archsearch import standing
 from archsearch.attempts import spent_seconds
 from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
-from archsearch.plan import Plan, format_epochs
+from archsearch.plan import Plan
+from archsearch.quantities import format_epochs
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.runtime import import_tensorflow
 from archsearch.settings import SearchSettings, check_precision

@@ -16,27 +16,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch import fitting, runtime
+from archsearch import runtime
 from archsearch.attempts import end_those_of, spent_seconds
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.continuing import (
-    check_images,
     chosen,
     continued_plan,
     stored_settings,
-    stored_speed,
     workers_changed,
 )
-from archsearch.dataset import Splits, facts, load, subset
+from archsearch.dataset import Splits, load, subset
 from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
 from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
 from archsearch.given_network import check_values, read_baseline, read_values
-from archsearch.layout import Layout, layout, layout_here
+from archsearch.layout import Layout, layout_here
 from archsearch.nodes import Cluster, connected
-from archsearch.plan import Plan, Speed
-from archsearch.population import family_population
+from archsearch.plan import Plan
+from archsearch.planning import new_plan
 from archsearch.problem import (
     Problem,
     built_by_the_user,
@@ -47,7 +45,6 @@ from archsearch.problem import (
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import WHERE, SearchSettings, continued, resolve
-from archsearch.speed import estimate_speed
 from archsearch.starting import most, starting_points
 from archsearch.trials import TrialRecord, read_records
 from space.starting_points import STARTING_POINTS
@@ -56,52 +53,6 @@ if TYPE_CHECKING:
     import keras_tuner
 
     from archsearch.tuner import HyperbandTuner, RunTrial
-
-
-def planned(data: Any, *, folder: RunFolder, overwrite: bool, given: Mapping[str, Any]) -> Plan:
-    """What `search` would do, without TensorFlow: nothing is measured, written or downloaded.
-
-    The speed is the stored one of this run where there is one, else an estimate.
-    """
-    stored = stored_settings(folder, overwrite)
-    if stored is not None:
-        settings = continued(stored["settings"], given, chosen(stored))
-        if data is None and settings.dataset != stored["settings"]["dataset"]:
-            check_images(stored, facts(settings.dataset, settings.size), settings.dataset)
-        return continued_plan(stored, settings, given)
-    settings = resolve(given)
-    if settings.space is not None:
-        raise UserError(
-            "--plan cannot tell what networks of --space cost: the search measures that when it starts, and "
-            "prints its plan before it trains."
-        )
-    baseline, _ = read_baseline(settings)
-    known = facts(data if data is not None else settings.dataset, settings.size)
-    num_train, num_validation = known.split_sizes()
-    with connected(settings.ray) as cluster:
-        if cluster is not None:
-            laid_out = cluster.layout(settings.workers, threads=runtime.given_threads())
-        else:  # what GPUs there are only TensorFlow knows
-            laid_out = layout(settings.workers, num_gpus=0, num_cores=runtime.num_cores())
-    return fitting.fit(
-        settings,
-        workers=laid_out.trials_at_a_time,
-        trials_per_device=laid_out.trials_per_device,
-        population=family_population(
-            known.image_shape, known.num_classes, settings=settings, baseline=baseline
-        ),
-        num_train=num_train,
-        num_validation=num_validation,
-        speed=stored_speed(folder) or estimate_speed(),
-    )
-
-
-def _measured_speed(problem: Problem, network: tuple[dict[str, Any], int]) -> Speed:
-    """Of a network with these values and macs."""
-    from archsearch.speed import measure_speed
-
-    values, macs = network
-    return measure_speed(problem.hypermodel, values, macs=macs, data=problem.data)
 
 
 @dataclass(frozen=True)
@@ -159,7 +110,10 @@ class Search:
             notes += [*splits.notes, *(() if cluster is None else cluster.notes)]
             notes += _precision_note(asked, precision)
             if stored is None:
-                plan, records = self._new_plan(settings, problem, notes, start, laid_out), []
+                plan, more = new_plan(
+                    settings, problem, laid_out=laid_out, start=start, measured=self.run_trial is None
+                )
+                notes, records = [*notes, *more], []
             else:
                 plan = continued_plan(stored, settings, self.given, laid_out)
                 records = self._records(plan)
@@ -328,42 +282,6 @@ class Search:
             environments = {name: laid_out.environment(name) for name in laid_out.names}
             with WorkerExecutor(setup, environments) as executor:
                 yield executor
-
-    def _new_plan(
-        self,
-        settings: SearchSettings,
-        problem: Problem,
-        notes: list[str],
-        start: float,
-        laid_out: Layout,
-    ) -> Plan:
-        if problem.measure(problem.baseline).macs is None:  # then no network can be widened to a time
-            settings = dataclasses.replace(settings, final_seconds=None)
-        costs: dict[str, Any] = {
-            "population": problem.population,
-            "num_train": len(problem.data.train),
-            "num_validation": len(problem.data.validation or ()),
-        }
-        speed, final_speed = estimate_speed(), None
-        if self.run_trial is None:
-            try:
-                speed = _measured_speed(problem, problem.measured_network(problem.searched_macs(settings)))
-                final_macs = fitting.final_macs_of(settings, **costs, speed=speed)
-                if final_macs is not None:
-                    final_speed = _measured_speed(problem, problem.final_network(final_macs))
-            except Exception as error:  # the same network as a trial would be a FAILED one, not the end
-                notes.append(
-                    f"The speed is estimated, for measuring it failed: {type(error).__name__}: {error}"
-                )
-        return fitting.fit(
-            settings,
-            **costs,
-            speed=speed,
-            final_speed=final_speed,
-            spent_seconds=time.time() - start,
-            workers=laid_out.trials_at_a_time,
-            trials_per_device=laid_out.trials_per_device,
-        )
 
     def _tuner(self, problem: Problem, settings: SearchSettings, plan: Plan, begin: float) -> HyperbandTuner:
         """With an oracle that knows of no trial yet; the hypermodel is built for the first time.

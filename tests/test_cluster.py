@@ -30,8 +30,8 @@ from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor, WorkerDied
 from archsearch.layout import Layout
 from archsearch.nodes import Cluster, Node, check_ray, compare, connected
+from archsearch.planning import planned
 from archsearch.run_folder import RunFolder
-from archsearch.searching import planned
 from archsearch.task import TrialResult, TrialTask
 from archsearch.trials import Status
 from tests.pretending import PlainSpace, Pretender, starts

@@ -13,9 +13,6 @@ from archsearch.plan import (
     Plan,
     Rung,
     Speed,
-    describe,
-    format_macs,
-    format_seconds,
     plan_brackets,
 )
 from tests.records import a_plan as a_plain_plan
@@ -256,77 +253,9 @@ def test_comes_back_from_json_the_same(plan: Plan) -> None:
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
-def test_description_by_hand() -> None:
-    plan = a_plan(max_epochs=3, max_macs=8_000_000, max_params=1_500_000)
-    # Bracket 1: 3 x 13.2 + 29.2 = 68.8 s. Bracket 0: 2 x 19.6 = 39.2 s. Baseline: 38.4 + 10 = 48.4 s.
-    assert list(describe(plan)) == [
-        "7 trials, 15 epochs of 1,000 images, about 3 min (speed measured: 2 GFLOP/s)",
-        "  baseline: 1 x 3 epochs, about 48 s",
-        "  b1: 3 x 1 epoch -> 1 x 3 epochs, about 69 s",
-        "  b0: 2 x 3 epochs, about 39 s",
-        "  limits: macs at most 8.0 M, weights at most 1.5 M",
-    ]
-
-
-def test_description_of_confirmations_by_hand() -> None:
-    """156.4 s as above; 2 x 48.4 s for the baseline, 2 x 29.2 s for the best network."""
-    lines = list(describe(a_plan(max_epochs=3, confirm=1)))
-    assert lines[0].startswith("11 trials, 27 epochs of 1,000 images, about 5 min ")
-    assert lines[-1] == "  confirm: best 1 and baseline, 2 seeds each: 4 x 3 epochs, about 3 min"
-
-
-def test_description_of_a_search_for_a_final_training_names_its_size() -> None:
-    lines = list(describe(a_plan(final_macs=118_144_800)))
-    assert lines[-1] == (
-        "  final training: 12 epochs of 118 M macs fit its time; the network found is widened to that"
-    )
-    assert not any("final training" in line for line in describe(a_plan()))
-
-
-@pytest.mark.parametrize("final_macs", [0, 28_570, 1_999_999])
-def test_a_time_too_short_for_the_networks_searched_is_said_with_what_to_do(final_macs: int) -> None:
-    """Not that so many epochs of 0 M macs fit."""
-    *_, line = describe(a_plan(final_macs=final_macs, max_macs=2_000_000))
-    assert line == (
-        "  final training: its time is too short for 12 epochs of the networks that are searched, so it will "
-        "have fewer; a longer --final-time gives it more"
-    )
-
-
-def test_small_networks_are_described_by_more_digits() -> None:
-    assert "12 epochs of 2.0 M macs fit" in [*describe(a_plan(final_macs=2_000_000, max_macs=2_000_000))][-1]
-
-
-@pytest.mark.parametrize(
-    ("macs", "text"),
-    [
-        (28_570, "28,570 macs"),
-        (99_999, "99,999 macs"),
-        (100_000, "0.1 M macs"),
-        (9_949_999, "9.9 M macs"),
-        (9_950_000, "10 M macs"),
-        (118_144_800, "118 M macs"),
-    ],
-)
-def test_macs_in_words(macs: int, text: str) -> None:
-    assert format_macs(macs) == text
-
-
 def test_a_plan_of_an_earlier_version_aims_at_no_final_training() -> None:
     stored = {name: value for name, value in a_plan().to_dict().items() if name != "final_macs"}
     assert Plan.from_dict(stored) == a_plan()
-
-
-def test_description_without_limits_names_none() -> None:
-    assert not any("limits" in line for line in describe(a_plan()))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (48, "48 s"), (99.4, "99 s"), (720, "12 min"), (5900, "98 min"), (12_600, "3.5 h")],
-)
-def test_seconds_in_words(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
 
 
 # Workers.
@@ -368,13 +297,3 @@ def test_two_trials_at_a_time_trace_at_a_time() -> None:
 def test_more_time_is_more_iterations_for_two_workers(max_seconds: float, iterations: int) -> None:
     """An iteration is 87 seconds of work, and the baseline 9."""
     assert a_plain_plan(workers=2).with_more_time(max_seconds).iterations == iterations
-
-
-def test_a_description_says_how_many_at_a_time() -> None:
-    assert next(describe(a_plain_plan(workers=3))).endswith("), 3 at a time")
-    assert "at a time" not in next(describe(a_plain_plan()))
-
-
-def test_a_description_tells_no_speed_of_networks_whose_macs_are_not_known() -> None:
-    """Then all count as one."""
-    assert next(describe(a_plain_plan())).endswith("(speed measured)")

@@ -16,10 +16,11 @@ import pytest
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.errors import HyperModelError, UserError
 from archsearch.plan import plan_brackets
+from archsearch.planning import planned
 from archsearch.reporting.summary import summary
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json, write_json
-from archsearch.searching import Search, planned
+from archsearch.searching import Search
 from archsearch.starting import origin
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import DOCUMENTED

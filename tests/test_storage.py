@@ -24,7 +24,7 @@ import archsearch
 from archsearch import cli
 from archsearch.callbacks import SearchCallback
 from archsearch.errors import StorageError, UserError
-from archsearch.plan import describe
+from archsearch.reporting.plan_text import describe
 from archsearch.reporting.summary import summary
 from archsearch.run import Run, read_stored
 from archsearch.run_folder import RunFolder, read_json
@@ -145,13 +145,13 @@ PICTURE_BYTES = bytes(24)
 
 def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch is saved; no machine is measured, nothing drawn, and the disk not waited for."""
-    from archsearch import checkpoints, runtime, searching
+    from archsearch import checkpoints, planning, runtime
     from archsearch.plan import Speed
     from archsearch.reporting import events, figures, report
 
     monkeypatch.setattr(checkpoints, "WORTH_SAVING", -1.0)
     monkeypatch.setattr(checkpoints, "MAX_SHARE", float("inf"))
-    monkeypatch.setattr(searching, "estimate_speed", lambda: Speed(1e9, 1.0, "estimated"))
+    monkeypatch.setattr(planning, "estimate_speed", lambda: Speed(1e9, 1.0, "estimated"))
     monkeypatch.setattr(figures, "png", lambda figure: PICTURE_BYTES)
     monkeypatch.setattr(events, "search_history", lambda *args, **options: None)
     monkeypatch.setattr(events, "write_search_figures", lambda folder: None)

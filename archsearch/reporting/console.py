@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from archsearch import standing
 from archsearch.callbacks import Beginning, SearchCallback
-from archsearch.plan import Plan, describe
+from archsearch.plan import Plan
 from archsearch.reporting.notebook import default_stream
+from archsearch.reporting.plan_text import describe
 from archsearch.reporting.progress import DecodingProgress, SearchProgress
 from archsearch.trials import Status, TrialRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archsearch.class_measures import validation_passes
-from archsearch.plan import format_epochs, format_macs, format_seconds
+from archsearch.quantities import format_epochs, format_macs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
 from archsearch.starting import origin

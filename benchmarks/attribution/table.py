@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from archsearch.plan import format_seconds
+from archsearch.quantities import format_seconds
 from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, series
 from benchmarks.keeping import Line
 

@@ -44,8 +44,8 @@ def _announced_by_stock(folder: Path, max_epochs: int) -> dict[str, Any]:
 
 def _announced_by_ours(folder: Path, max_epochs: int) -> dict[str, Any]:
     """The plan, as `search.py --plan` prints it."""
+    from archsearch.planning import planned
     from archsearch.run_folder import RunFolder
-    from archsearch.searching import planned
 
     given = given_settings({"max_epochs": max_epochs, "factor": FACTOR})
     plan = planned(images(), folder=RunFolder(folder / "not searched"), overwrite=False, given=given)

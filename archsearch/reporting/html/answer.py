@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archsearch.plan import format_epochs, format_seconds
+from archsearch.quantities import format_epochs, format_seconds
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import count_text
 from archsearch.standing import Lift

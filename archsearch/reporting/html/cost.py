@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from archsearch.class_measures import CLASS_OBJECTIVES
-from archsearch.plan import format_epochs
+from archsearch.quantities import format_epochs
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import (
     Data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from archsearch.plan import format_epochs
+from archsearch.quantities import format_epochs
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import (
     Data,

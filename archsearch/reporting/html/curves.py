@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archsearch.plan import format_epochs
+from archsearch.quantities import format_epochs
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import Data, Plot, View, axis, label, names, scatter, spread
 from archsearch.trials import Role, TrialRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.plan import format_epochs, format_seconds
+from archsearch.quantities import format_epochs, format_seconds
 from archsearch.reporting.html.answer import score_text
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.plots import count_text, value_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from archsearch.plan import format_epochs
+from archsearch.quantities import format_epochs
 from archsearch.reporting.html.findings import Findings
 from archsearch.reporting.html.hyperparameters import Axis, axes
 from archsearch.reporting.html.importance import Importances
