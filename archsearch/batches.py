@@ -52,7 +52,10 @@ class _Epochs:
         """Order of the images and, in this order, their transforms."""
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.images))
-        mirrored = draw_mirrored(self.recipe, num_images=len(order), seed=self.seed, epoch=epoch)
+        further = self.steps * self.batch_size - len(order)
+        if further > 0:
+            order = np.concatenate([order, rng.permutation(len(self.images))[:further]])
+        mirrored = draw_mirrored(self.recipe, num_images=len(self.images), seed=self.seed, epoch=epoch)
         return order, draw_transforms(
             self.recipe, image_shape=self.images.x.shape[1:], rng=rng, mirrored=mirrored[order]
         )
@@ -78,7 +81,7 @@ def training_batches(
         seed: Of order and augmentation.
         epochs: Of the whole training.
         initial_epoch: Where to begin; the batches of an epoch do not depend on it.
-        steps: Of an epoch; all whole batches by default.
+        steps: Of an epoch; all whole batches by default, at most two passes over all images.
         weights: Of the classes; with them each batch has the weights (b,) of its images, too.
     """
     import tensorflow as tf

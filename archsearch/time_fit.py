@@ -21,6 +21,10 @@ CLOSING_SECONDS = 8.0
 TOLERANCE = 0.02
 """Share by which the steps of the next epoch may be off before they are changed."""
 
+GROWTH = 0.25
+"""Share of a pass over all images by which an epoch may be longer than one, where the machine turns out
+faster than it was measured: some images are then seen twice in it. The training would end early otherwise."""
+
 MIN_EPOCHS = 8
 """Of a training to a time: where fewer passes over all images fit, an epoch is a part of a pass, for only
 between epochs is the length corrected. The third is the first that can be."""
@@ -126,10 +130,15 @@ def fit_length(work: Work, *, macs: float, seconds: float, speed: Speed) -> Leng
     fewest = _num_parts(work, passes)
     epochs = max(whole + 1, fewest)
     # Fewer steps in each. Where a pass has a handful of them, one epoch more may be fewer in all.
-    steps = int((passes / epochs - work.num_validation) / (3 * work.batch_size))
+    steps = _steps(work, passes / epochs)
     if whole >= max(1, fewest) and steps * epochs <= work.full_steps * whole:
         return Length(whole, work.full_steps)
     return Length(epochs, min(max(1, steps), work.full_steps))
+
+
+def _steps(work: Work, passes: float) -> int:
+    """Of an epoch for which so many forward passes are enough; below 1 if they are not for one step."""
+    return int((passes - work.num_validation) / (3 * work.batch_size))
 
 
 def _num_parts(work: Work, passes: float) -> int:
@@ -144,7 +153,7 @@ def corrected_steps(
 ) -> int:
     """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`.
 
-    At least one.
+    At least one, and at most those of a pass over all images and `GROWTH`.
 
     Args:
         work: What is done.
@@ -155,8 +164,7 @@ def corrected_steps(
     """
     per_pass = epoch_seconds / work.epoch(steps)
     passes = seconds_left / per_pass - work.num_evaluated
-    wanted = (passes / epochs_left - work.num_validation) / (3 * work.batch_size)
-    return min(max(1, int(wanted)), work.full_steps)
+    return min(max(1, _steps(work, passes / epochs_left)), int((1 + GROWTH) * work.full_steps))
 
 
 class OnTime:
@@ -219,6 +227,8 @@ class OnTime:
             epochs_left=epochs_left,
             seconds_left=usable(self.seconds) - spent,
         )
+        if self.length.epochs >= MAX_EPOCHS:  # as long as it may be, whatever time is left
+            wanted = min(wanted, self.work.full_steps)
         if abs(wanted - self._steps) > TOLERANCE * self._steps:
             self._steps = wanted
 

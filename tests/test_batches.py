@@ -231,6 +231,20 @@ def test_epochs_of_fewer_steps_go_on_in_a_later_epoch() -> None:
     assert same(batches(noise(12), MOVING, epochs=3, initial_epoch=1, steps=2), [*whole[3:5], *whole[6:8]])
 
 
+def test_an_epoch_of_more_steps_than_a_pass_shows_some_images_twice() -> None:
+    """Otherwise moved, but mirrored alike: it is one epoch."""
+    whole, longer = (batches(numbered(12), epochs=2, **steps) for steps in ({}, {"steps": 4}))
+    assert len(longer) == 8
+    for epoch in (longer[:4], longer[4:]):
+        assert sorted(numbers(epoch[:3])) == list(range(12))
+        assert len(set(numbers(epoch[3:]))) == 4
+    assert numbers(longer[:3]) == numbers(whole[:3])
+    assert numbers(longer[3:4]) != numbers(longer[:1])
+    recipe = dataclasses.replace(STILL, flip=True, alternating=True)
+    one, again = seen_mirrored(batches(two_sided(12), recipe)), batches(two_sided(12), recipe, steps=4)[3:]
+    assert seen_mirrored(again).items() <= one.items()
+
+
 # Views
 
 NINE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.uint8)
