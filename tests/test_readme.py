@@ -102,7 +102,7 @@ def test_the_lift_the_readme_tells(settings: Any) -> None:
     searched = {repr(record.hyperparameters) for record in records if record.role is Role.SEARCH}
     assert len(searched) - len(begun_with) == 15
     told = " ".join(README.split())
-    assert "fifteen drawn networks did not beat" in told
+    assert "fifteen drawn networks did not beat it" in told
     assert f"networks of at most {settings['plan']['max_macs'] / 1e6:.1f} M macs" in told
     assert told_lift(records, best.trial_id, settings["plan"]) in told
 
