@@ -188,7 +188,8 @@ def test_what_the_accuracy_comes_from() -> None:
     assert f"{structure:.1f} points better than the documented one under the modern recipe" in told
     assert f"modern recipe {recipe:.1f} points better than the documented one, each with what its own" in told
     assert f"it came to {accuracy['no-search']:.1f} %, against the {product:.1f} % of 4 minutes" in told
-    assert abs(accuracy["no-search"] - product) < 1, "what seeds may do"
+    assert accuracy["no-search"] > product
+    assert "searching did not pay" in told
     found, fixed = (
         next(line["hyperparameters"] for line in runs if line["cell"] == cell)
         for cell in ("found-modern", "no-search")
