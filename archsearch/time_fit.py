@@ -149,11 +149,11 @@ def _num_parts(work: Work, passes: float) -> int:
 
 
 def corrected_steps(
-    work: Work, *, steps: int, epoch_seconds: float, epochs_left: int, seconds_left: float
+    work: Work, *, steps: int, epoch_seconds: float, epochs_left: int, seconds_left: float, most: int
 ) -> int:
     """Steps of each of the epochs left, now that one of `steps` is known to take `epoch_seconds`.
 
-    At least one, and at most those of a pass over all images and `GROWTH`.
+    At least one.
 
     Args:
         work: What is done.
@@ -161,10 +161,11 @@ def corrected_steps(
         epoch_seconds: Wall-clock of that epoch, its validation included.
         epochs_left: At least 1.
         seconds_left: For these epochs, and the evaluation after them.
+        most: Steps that an epoch may have.
     """
     per_pass = epoch_seconds / work.epoch(steps)
     passes = seconds_left / per_pass - work.num_evaluated
-    return min(max(1, _steps(work, passes / epochs_left)), int((1 + GROWTH) * work.full_steps))
+    return min(max(1, _steps(work, passes / epochs_left)), most)
 
 
 class OnTime:
@@ -195,6 +196,9 @@ class OnTime:
         self.seconds = seconds
         self.start = start
         self.clock = clock
+        # The longest training gets no longer, whatever time is left.
+        growth = 0.0 if length.epochs >= MAX_EPOCHS else GROWTH
+        self._most = int((1 + growth) * work.full_steps)
         self._steps = length.steps_per_epoch
         self._first: int | None = None
         self._asked = 0
@@ -226,9 +230,8 @@ class OnTime:
             epoch_seconds=timed[-1]["seconds"],
             epochs_left=epochs_left,
             seconds_left=usable(self.seconds) - spent,
+            most=self._most,
         )
-        if self.length.epochs >= MAX_EPOCHS:  # as long as it may be, whatever time is left
-            wanted = min(wanted, self.work.full_steps)
         if abs(wanted - self._steps) > TOLERANCE * self._steps:
             self._steps = wanted
 

@@ -163,14 +163,15 @@ def test_corrected_steps_by_hand() -> None:
     61 seconds are 6,100 passes, 3,600 without the evaluation, 1,200 in each of 3 epochs; 1,100 without the
     validation are 5.7 steps.
     """
-    steps = corrected_steps(WORK, steps=10, epoch_seconds=20.2, epochs_left=3, seconds_left=61.0)
+    steps = corrected_steps(WORK, steps=10, epoch_seconds=20.2, epochs_left=3, seconds_left=61.0, most=18)
     assert steps == 5
 
 
-def test_corrected_steps_stay_between_one_and_a_quarter_more_than_all_batches() -> None:
-    """Of which there are 15."""
+def test_corrected_steps_stay_between_one_and_the_most() -> None:
     for seconds_left, expected in ((-5.0, 1), (0.0, 1), (1e6, 18)):
-        steps = corrected_steps(WORK, steps=10, epoch_seconds=20.2, epochs_left=3, seconds_left=seconds_left)
+        steps = corrected_steps(
+            WORK, steps=10, epoch_seconds=20.2, epochs_left=3, seconds_left=seconds_left, most=18
+        )
         assert steps == expected
 
 
