@@ -1,7 +1,12 @@
 """Which values each slot of a search gets. No Keras Tuner: a space is a list of its hyperparameters.
 
-The draw of a slot depends on the seed and on the slot alone, so it is the same in whatever order, and by
-however many workers, the trials are run.
+The draw of a slot depends on the seed, on the slot and on what the search begins with, so it is the same in
+whatever order, and by however many workers, the trials are run.
+
+Draws are uniform over the space. Where the search begins with known networks, every second slot gets a
+neighbour of one of these instead: a mixture after PriorBand (Mallik et al., NeurIPS 2023, arXiv 2306.12370),
+whose share of neighbours grows with the fidelity, and which adds those of the best trial so far; here no draw
+depends on a score.
 """
 
 from __future__ import annotations
@@ -18,6 +23,12 @@ Values = dict[str, Any]
 
 MAX_DUPLICATES = 1000
 """Networks drawn for one slot that others have already, before the space counts as exhausted."""
+
+CHANGE_RATE = 0.25
+"""Probability that a value of a neighbour is drawn anew: of a dozen three are, some to what they were."""
+
+CHANGE_DEVIATION = 0.25
+"""Of what is drawn anew and has an order, as a share of the range: PriorBand's."""
 
 MAX_TRIES = 20_000
 """Draws for one slot, those beyond the limits included: one network in a thousand is still found."""
@@ -54,21 +65,25 @@ class Draws:
         """Given to `begin`."""
         self.first_place: tuple[Bracket, int] | None = None
         """Bracket and slot of the first of them, where it is trained for all epochs at once."""
+        self.neighbours = False
+        """Whether every second slot gets a neighbour of one of them."""
         self._first: dict[tuple[str, int], Values | None] = {}
         self._further: dict[tuple[str, int, int], Values | None] = {}
         self._known: set[str] = set()
         """Of all first draws so far, which come in the order of the slots."""
         self._exhausted = False
 
-    def begin(self, networks: Sequence[Values], *, at_top: bool = True) -> None:
+    def begin(self, networks: Sequence[Values], *, at_top: bool = True, neighbours: bool = True) -> None:
         """Gives slots these networks instead of a draw, before anything is drawn.
 
         Args:
             networks: All values of each, the best first.
             at_top: Whether the first one is trained for all epochs at once, as few could throw out what is
                 known to be good; earlier versions gave it the first slot, like the others the next ones.
+            neighbours: Whether every second slot gets a neighbour of one of them; in earlier versions none.
         """
         self.begin_with = tuple(networks)
+        self.neighbours = neighbours and bool(networks)
         if self.begin_with and at_top:
             self.first_place = next(place for place in self._slots if len(place[0].rungs) == 1)
             self._slots.remove(self.first_place)
@@ -101,7 +116,7 @@ class Draws:
         known = _keys([self.baseline_values, *taken])
         values = None
         for number in range(1, attempt + 1):
-            values = self._new_draw(f"{bracket.name}/{slot}/{number}", known)
+            values = self._draw(bracket, slot, number, known)
             known |= _keys([values])
         return values
 
@@ -114,19 +129,33 @@ class Draws:
                 values: Values | None = dict(self.begin_with[number])
             else:
                 # A space that is exhausted stays so: the slots that follow do not search it again.
-                name = f"{other.name}/{other_slot}/0"
-                values = None if self._exhausted else self._new_draw(name, known)
+                values = None if self._exhausted else self._draw(other, other_slot, 0, known)
                 self._exhausted = values is None
             self._first[other.name, other_slot] = values
             self._known |= _keys([values])
         return self._first[bracket.name, slot]
 
-    def _new_draw(self, name: str, known: set[str]) -> Values | None:
+    def _draw(self, bracket: Bracket, slot: int, attempt: int, known: set[str]) -> Values | None:
+        """A network for a slot; a uniform one, too, where all neighbours are known."""
+        name = f"{bracket.name}/{slot}/{attempt}"
+        values = None
+        if self.neighbours and slot % 2 == 0:
+            values = self._new_draw(f"{name}/neighbour", known, self._neighbour)
+        return values or self._new_draw(name, known, self._uniform)
+
+    def _uniform(self, rng: random.Random) -> Values:
+        return self._active_values(partial(_random_value, rng))
+
+    def _neighbour(self, rng: random.Random) -> Values:
+        """Of one of the networks that the search begins with; at its full width, to be narrowed anew."""
+        known = rng.choice(self.begin_with)
+        return self._active_values(lambda hp: _near_value(rng, hp, known.get(hp.name)))
+
+    def _new_draw(self, name: str, known: set[str], draw: Callable[[random.Random], Values]) -> Values | None:
         """A network within the limits that is not known."""
         duplicates = 0
         for number in range(MAX_TRIES):
-            rng = random.Random(f"{self._seed}/{name}/{number}")
-            values = self._fit(self._active_values(partial(_random_value, rng)))
+            values = self._fit(draw(random.Random(f"{self._seed}/{name}/{number}")))
             if values is None:
                 continue
             if known.isdisjoint(_keys([values])):
@@ -147,6 +176,23 @@ class Draws:
 
 def _random_value(rng: random.Random, hp: Any) -> Any:
     return hp.prob_to_value(rng.random())
+
+
+def _near_value(rng: random.Random, hp: Any, value: Any) -> Any:
+    """The value, or one drawn anew: around it where values have an order.
+
+    Where the known network has none, as its condition was not met, any.
+    """
+    if hasattr(hp, "value"):  # A fixed one is the space's, like the width of a network not yet narrowed.
+        return hp.value
+    if value is not None and rng.random() >= CHANGE_RATE:
+        return value
+    if value is None or not getattr(hp, "ordered", hasattr(hp, "min_value")):
+        return _random_value(rng, hp)
+    prob = -1.0
+    while not 0.0 <= prob < 1.0:
+        prob = rng.gauss(hp.value_to_prob(value), CHANGE_DEVIATION)
+    return hp.prob_to_value(prob)
 
 
 def _keys(draws: Iterable[Values | None]) -> set[str]:

@@ -141,7 +141,8 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
     add(
         "--starting-points",
         choices=("yes", "no"),
-        help="whether to begin with networks known to train well (yes); no: all are drawn",
+        help="whether to begin with networks known to train well, and to draw half of the others near them "
+        "(yes); no: all are drawn from the whole space",
     )
     add("--plan", action="store_true", help="print what would be run, and end (not of a new --space)")
     add("--status", action="store_true", help="print how far the run is, and end")

@@ -140,9 +140,10 @@ class Cost:
 
     baseline_macs: float
     first_rung_macs: float
-    """Mean over random networks within the limits."""
+    """Mean over the networks drawn within the limits."""
     promoted_macs: float
-    """Mean over the larger half of them, for larger networks tend to win promotions."""
+    """Mean over the larger half of them, or over those near known networks where these are larger, for such
+    tend to win promotions."""
 
 
 @dataclass(frozen=True)

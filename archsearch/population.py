@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean as mean
 from typing import Any
 
 from archsearch.errors import UserError
@@ -14,6 +15,7 @@ from archsearch.settings import SearchSettings
 from space.architecture import Architecture, ImageShape
 from space.recipe import RECIPES
 from space.sampling import RandomDraw, random_architectures, sample
+from space.starting_points import STARTING_POINTS
 
 POPULATION = 1000
 """Random networks drawn to learn what a trial may cost."""
@@ -31,6 +33,8 @@ class Population:
     """Of random networks, narrowed to the limits that are given, ascending."""
     baselines: tuple[tuple[float, int], ...]
     """Width and macs of those within the limit on weights, the widest first; at least one."""
+    known_macs: tuple[int, ...] = ()
+    """Of networks that the search begins with, narrowed likewise; half of what it draws is near them."""
 
     def baseline(self, limit: float | None) -> tuple[float, int]:
         """The widest one within a limit on macs, else the narrowest."""
@@ -40,12 +44,11 @@ class Population:
     def cost(self, limit: float | None, baseline_macs: float) -> Cost:
         """What the trials of a search are expected to cost, whose networks are narrowed to this limit."""
         within = [macs if limit is None else min(macs, limit) for macs in self.macs]
-        larger = within[len(within) // 2 :]
-        return Cost(
-            baseline_macs=baseline_macs,
-            first_rung_macs=sum(within) / len(within),
-            promoted_macs=sum(larger) / len(larger),
-        )
+        drawn, promoted = mean(within), mean(within[len(within) // 2 :])
+        if self.known_macs:
+            near = mean(macs if limit is None else min(macs, limit) for macs in self.known_macs)
+            drawn, promoted = (drawn + near) / 2, max(promoted, near)
+        return Cost(baseline_macs=baseline_macs, first_rung_macs=drawn, promoted_macs=promoted)
 
     @property
     def counted(self) -> bool:
@@ -119,11 +122,15 @@ def family_population(
             f"The baseline cannot meet these limits: the {what} at its narrowest has "
             f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
         )
+    # Those that earlier searches found are not known yet, but alike: as large as the limits admit.
+    begun_with = STARTING_POINTS if settings.starting_points == "yes" or settings.from_runs else ()
+    known = (narrowed_macs(architecture_of(values, base)) for values in begun_with)
     return Population(
         macs=tuple(sorted(admitted)),
         baselines=tuple(
             (width, network.macs(image_shape)) for width, network in baselines if within(network, None)
         ),
+        known_macs=tuple(macs for macs in known if macs is not None),
     )
 
 

@@ -272,8 +272,9 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
         begun_with = stored.get("begin_with") or []
         if not isinstance(begun_with, list) or not all(isinstance(each, dict) for each in begun_with):
             raise TypeError(f"begin_with is {begun_with!r}")
-        if not isinstance(stored.get("begin_at_top", False), bool):  # which earlier versions did not write
-            raise TypeError(f"begin_at_top is {stored['begin_at_top']!r}")
+        for name in ("begin_at_top", "neighbours"):  # which earlier versions did not write
+            if not isinstance(stored.get(name, False), bool):
+                raise TypeError(f"{name} is {stored[name]!r}")
         if not isinstance(stored.get("num_from_runs", 0), int):  # nor this
             raise TypeError(f"num_from_runs is {stored['num_from_runs']!r}")
         check_precision(stored.get("precision", "auto"))  # which earlier versions did not write

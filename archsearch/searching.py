@@ -124,9 +124,10 @@ class Search:
                 notes += more
             else:
                 num_from_runs = stored.get("num_from_runs", 0)
-                # Earlier versions do not say: they had all in the first rung.
-                at_top = stored.get("begin_at_top", False)
-                tuner.oracle.draws.begin(stored.get("begin_with") or [], at_top=at_top)
+                # Earlier versions do not say: they had all in the first rung, and no neighbours.
+                at_top, neighbours = stored.get("begin_at_top", False), stored.get("neighbours", False)
+                draws = tuner.oracle.draws
+                draws.begin(stored.get("begin_with") or [], at_top=at_top, neighbours=neighbours)
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
@@ -206,6 +207,10 @@ class Search:
             which = "next" if found else "first"
             names = "; ".join(problem.measure(values).text for values in more)
             notes.append(f"The {which} networks are starting points of the space, not drawn: {names}.")
+        if draws.neighbours:
+            notes.append(
+                "Half of the networks drawn are near known ones: about a quarter of their values is drawn anew."
+            )
         return len(found), notes
 
     def _report(self) -> None:
@@ -340,6 +345,7 @@ class Search:
             "baseline": problem.baseline or None,
             "begin_with": list(tuner.oracle.draws.begin_with) or None,
             "begin_at_top": tuner.oracle.draws.first_place is not None,
+            "neighbours": tuner.oracle.draws.neighbours,
             "dataset": describe_dataset(splits, problem.statistics),
             "versions": runtime.versions(),
             "git_commit": runtime.git_commit(),

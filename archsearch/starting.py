@@ -43,14 +43,40 @@ def starting_points(
 
 
 def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """Where a network comes from that was not drawn; empty for one that was.
+    """Which known network it is, or is near to; empty for one that has less than half of its values from any.
 
     Args:
         values: Of a trial.
         stored: settings.json of its run.
     """
-    begun_with = [key_of(each) for each in stored.get("begin_with") or ()]
-    if key_of(values) not in begun_with:
+    begun_with = stored.get("begin_with") or ()
+    if not begun_with:
         return ""
-    earlier = begun_with.index(key_of(values)) < stored.get("num_from_runs", 0)
-    return "from an earlier run" if earlier else "starting point"
+    num_from_runs = stored.get("num_from_runs", 0)
+    keys = [key_of(each) for each in begun_with]
+    if key_of(values) in keys:
+        return "from an earlier run" if keys.index(key_of(values)) < num_from_runs else "starting point"
+    number, names = _nearest(values, begun_with)
+    if not stored.get("neighbours", False) or 2 * len(names) > len(values):
+        return ""
+    return f"near {'one of an earlier run' if number < num_from_runs else 'a starting point'}"
+
+
+def differing(values: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
+    """Names of the values that the network has not from the nearest one that the search began with."""
+    return _nearest(values, stored["begin_with"])[1]
+
+
+def _nearest(values: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
+    """The number of the network, and the names of what differs; the width only follows from the limits."""
+    absent = object()
+    different = [
+        [
+            name
+            for name in dict.fromkeys([*values, *each])
+            if name != "width" and values.get(name, absent) != each.get(name, absent)
+        ]
+        for each in networks
+    ]
+    number = min(range(len(networks)), key=lambda each: len(different[each]))
+    return number, different[number]

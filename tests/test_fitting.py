@@ -457,6 +457,29 @@ def test_networks_beyond_a_limit_cost_what_it_admits() -> None:
     assert cost == Cost(baseline_macs=5, first_rung_macs=(2 + 4 + 10 + 10) / 4, promoted_macs=10)
 
 
+@pytest.mark.parametrize(
+    ("limit", "drawn", "promoted"), [(10, (6.5 + 10) / 2, 10), (None, (29 + 50) / 2, 55)]
+)
+def test_half_of_the_networks_cost_what_those_do_that_a_search_begins_with(
+    limit: int | None, drawn: float, promoted: float
+) -> None:
+    """Of 20 and 80 macs: 10 within a limit of 10, else 50; those drawn at random are as above."""
+    known = Population(macs=(2, 4, 30, 80), baselines=((1.0, 5),), known_macs=(20, 80))
+    cost = known.cost(limit, 5)
+    assert cost == Cost(baseline_macs=5, first_rung_macs=drawn, promoted_macs=promoted)
+
+
+@pytest.mark.parametrize(
+    ("given", "num"),
+    [({}, 2), ({"starting_points": "no"}, 0), ({"starting_points": "no", "from_runs": ("earlier",)}, 2)],
+)
+def test_a_search_that_begins_with_known_networks_counts_with_them(given: dict[str, Any], num: int) -> None:
+    settings = SearchSettings(max_macs=50_000_000, **given)
+    known = family_population(SHAPE, 10, settings=settings).known_macs
+    assert len(known) == num
+    assert all(40_000_000 < macs <= 50_000_000 for macs in known)
+
+
 def test_a_limit_that_is_given_narrows_the_networks_that_are_counted_with() -> None:
     free, limited = population().macs, population(max_macs=8_000_000).macs
     assert len(limited) == len(free) == 1000

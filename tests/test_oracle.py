@@ -236,8 +236,8 @@ def test_the_first_network_begun_with_is_trained_in_full_before_few_epochs_could
     assert trials["b2-r0-s0"].values == begun_with[1]
     plain = {one.trial_id: one for one in assignments(run(make()))}
     of_slots = [name for name, one in plain.items() if one.position and one.position.rung == 0]
-    changed = [name for name in of_slots if trials[name].values != plain[name].values]
-    assert sorted(changed) == ["b0-r0-s0", "b2-r0-s0"]
+    changed = {name for name in of_slots if trials[name].values != plain[name].values}
+    assert changed == {name for name in of_slots if int(name[-1]) % 2 == 0}, "the others are near them"
     assert not {name for name in of_slots if trials[name].epochs != plain[name].epochs}
 
 

@@ -154,6 +154,19 @@ def test_confirmed_means_stand_beside_the_scores_of_the_search() -> None:
     assert (rows["a"].score, rows["a"].confirmed) == ("0.9000", "0.8000 (0.8000, 0.8000)")
 
 
+def test_trials_on_and_near_known_networks_are_marked_so() -> None:
+    stored = {"begin_with": [{"a": 1, "b": 2, "c": 3}], "num_from_runs": 0, "neighbours": True}
+    values = {"a": {"a": 1, "b": 2, "c": 3}, "b": {"a": 1, "b": 2, "c": 9}, "c": {"a": 7, "b": 8, "c": 9}}
+    records = [record(name, 0.5, 9, hyperparameters=each) for name, each in values.items()]
+    base = baseline(0.6, hyperparameters={"a": 1, "b": 2, "c": 8})
+    rows = {row.trial: row for table in rung_tables(findings(base, *records, **stored)) for row in table.rows}
+    marks = {name: row.mark for name, row in rows.items()}
+    assert marks["a"] == "starting point"
+    assert marks["b"] == "near a starting point"
+    assert marks["c"] == ""
+    assert "near" not in marks["baseline"]
+
+
 def test_without_the_number_of_images_there_is_no_interval() -> None:
     found = answer(findings(baseline(0.6), record("a", 0.7, 9), num_validation=None))
     assert found.sentence == "The best network found reaches val_accuracy 0.7000, the baseline 0.6000."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from archsearch.assignment import structure_values
 from archsearch.callbacks import Beginning, SearchCallback
 from archsearch.errors import HyperModelError, UserError
 from archsearch.plan import plan_brackets
@@ -21,7 +22,7 @@ from archsearch.reporting.summary import summary
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.searching import Search
-from archsearch.starting import origin
+from archsearch.starting import differing, origin
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
@@ -38,6 +39,9 @@ SMALL: dict[str, Any] = {"max_epochs": 3, "confirm": 0}
 
 CONFIRMED: dict[str, Any] = {"max_epochs": 3, "confirm": 1}
 """And four more: the best network and the baseline, twice each."""
+
+
+NEAR = "Half of the networks drawn are near known ones: about a quarter of their values is drawn anew."
 
 
 def images(num: int = 40, seed: int = 0) -> tuple[Any, Any]:
@@ -814,7 +818,8 @@ def test_a_search_begins_with_the_best_of_an_earlier_one(undisturbed: Path, tmp_
     plain = search(tmp_path / "plain", Stub(), **SMALL, seed=5)
     others = {each.trial_id: each for each in plain.trials}
     assert others["b0-r0-s0"].hyperparameters != best.hyperparameters
-    assert others["b1-r0-s2"].hyperparameters == trials["b1-r0-s2"].hyperparameters
+    assert others["b1-r0-s1"].hyperparameters == trials["b1-r0-s1"].hyperparameters
+    assert others["b1-r0-s2"].hyperparameters != trials["b1-r0-s2"].hyperparameters, "a neighbour"
 
 
 class BaselineWins(Stub):
@@ -838,7 +843,8 @@ def test_networks_of_an_earlier_search_are_as_wide_as_they_were(tmp_path: Path) 
     trials = {each.trial_id: each for each in run.trials}
     assert trials["b0-r0-s0"].hyperparameters == best.hyperparameters
     assert trials["b0-r0-s0"].macs == best.macs
-    assert heard.notes[1:] == ["The search begins with 1 network of earlier runs."]  # behind that on flips
+    # Behind that on flips.
+    assert heard.notes[1:] == ["The search begins with 1 network of earlier runs.", NEAR]
     stored = settings(tmp_path / "run")
     assert stored["num_from_runs"] == len(stored["begin_with"]) == 1
 
@@ -866,9 +872,10 @@ def test_starting_points_take_the_slots_that_an_earlier_search_leaves(tmp_path: 
     assert first == one.hyperparameters
     assert [each["growth"] for each in others] == [4.0, 2.0]
     assert stored["num_from_runs"] == 1
-    _, earlier, started = heard.notes  # the first one on flips
+    _, earlier, started, others_too = heard.notes  # the first one on flips
     assert earlier == "The search begins with 1 network of earlier runs."
     assert started.startswith("The next networks are starting points of the space, not drawn: ")
+    assert others_too == NEAR
     run = search(tmp_path / "run", hypermodel=None)
     assert settings(tmp_path / "run")["num_from_runs"] == 1, "when it goes on, too"
     assert [origin(each, run.stored) for each in (first, *others)] == [
@@ -903,14 +910,40 @@ def test_a_search_of_the_built_in_space_begins_with_its_starting_points(tmp_path
     assert others["b1-r0-s1"].hyperparameters == trials["b1-r0-s1"].hyperparameters
 
 
+def test_half_of_a_search_that_begins_with_known_networks_is_drawn_near_them(tmp_path: Path) -> None:
+    """A neighbour keeps three quarters of a dozen values on average, of which some are drawn as they were."""
+    given = {**SMALL, "max_epochs": 9, "max_macs": 5_000_000}
+    run = search(tmp_path / "run", Stub(), hypermodel=None, **given)
+    plain = search(tmp_path / "plain", Stub(), hypermodel=None, **given, starting_points="no")
+    begun_with = run.stored["begin_with"]
+    others = {each.trial_id: each.hyperparameters for each in plain.trials}
+    near = 0
+    for each in run.trials:
+        if each.place is None or each.place.rung > 0 or each.hyperparameters in begun_with:
+            continue
+        if each.place.slot % 2:
+            assert each.hyperparameters == others[each.trial_id]
+        else:
+            near += 1
+            values = structure_values(each.hyperparameters)
+            shared = max(sum(values.get(name) == known[name] for name in known) for known in begun_with)
+            assert 4 <= shared < len(values)
+            assert each.macs is not None
+            assert each.macs <= 5_000_000
+    assert near == 4 + 3 + 1
+    assert run.stored["neighbours"] is True
+    assert plain.stored["neighbours"] is False
+
+
 def test_a_search_of_an_earlier_version_keeps_its_first_network_in_the_first_rung(tmp_path: Path) -> None:
-    """It did not write where that one is, and had all of them there."""
+    """It did not write where that one is, and had all of them there; nor did it draw any neighbours."""
     given = {**SMALL, "max_macs": 2_000_000}
+    plain = search(tmp_path / "plain", Stub(), hypermodel=None, **given, starting_points="no")
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "run", Stub(interrupted_at=1), hypermodel=None, **given)
     path = tmp_path / "run" / "settings.json"
     stored = settings(tmp_path / "run")
-    assert stored.pop("begin_at_top") is True
+    assert stored.pop("begin_at_top") is stored.pop("neighbours") is True
     path.write_text(json.dumps(stored))
     run = search(tmp_path / "run", Stub(), hypermodel=None)
     assert [each.trial_id for each in run.trials][:2] == ["baseline", "b1-r0-s0"]
@@ -919,6 +952,8 @@ def test_a_search_of_an_earlier_version_keeps_its_first_network_in_the_first_run
     assert run.stored["begin_at_top"] is False
     values = [each.hyperparameters for each in run.trials if each.place is not None and each.place.rung == 0]
     assert values.count(stored["begin_with"][0]) == 1
+    drawn = [each.hyperparameters for each in plain.trials if each.place is not None and each.place.rung == 0]
+    assert values[1:] == drawn[1:]
 
 
 def test_drawn_networks_beyond_the_limit_are_narrowed_to_it(tmp_path: Path) -> None:
@@ -941,14 +976,30 @@ def test_a_winner_that_was_not_drawn_is_called_so(tmp_path: Path) -> None:
     class FirstWins(Stub):
         def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
             result = super().__call__(task, on_epoch)
-            # Drawn networks may grow like it, but have other learning rates.
-            given = task.values["growth"] == 4.0 and task.values["learning_rate"] == 0.3
-            score = 1.0 if given else 0.0
+            score = 1.0 if task.trial_id == "b0-r0-s0" else 0.0
             last = {**result.curve[-1], "val_accuracy": score}
             return dataclasses.replace(result, curve=(*result.curve[:-1], last))
 
     run = search(tmp_path / "run", FirstWins(), hypermodel=None, **SMALL, max_macs=2_000_000)
     assert "           starting point, not drawn" in list(summary(run))
+
+
+def test_a_winner_near_a_starting_point_is_told_by_what_differs(tmp_path: Path) -> None:
+    class NeighbourWins(Stub):
+        def __call__(self, task: TrialTask, on_epoch: OnEpoch | None = None) -> TrialResult:
+            result = super().__call__(task, on_epoch)
+            score = 1.0 if task.trial_id.startswith("b2-") and task.trial_id.endswith("-s2") else 0.0
+            last = {**result.curve[-1], "val_accuracy": score}
+            return dataclasses.replace(result, curve=(*result.curve[:-1], last))
+
+    given = {"max_epochs": 9, "max_macs": 5_000_000, "confirm": 0}
+    run = search(tmp_path / "run", NeighbourWins(), hypermodel=None, **given)
+    best = run.incumbent
+    assert best is not None
+    assert best.trial_id == "b2-r2-s2"
+    different = differing(best.hyperparameters, run.stored)
+    assert different
+    assert f"           near a starting point, but for {', '.join(different)}" in list(summary(run))
 
 
 def test_what_it_begins_with_is_kept_when_it_is_interrupted(undisturbed: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from archsearch.measuring import narrowed_to
-from archsearch.starting import origin, starting_points
+from archsearch.starting import differing, origin, starting_points
 from space.architecture import Architecture
 from space.recipe import MODERN
 from space.sampling import RandomDraw, sample
@@ -123,3 +123,31 @@ def test_where_a_network_comes_from_is_told_by_its_values() -> None:
     assert origin({"b": 2, "a": 1}, {**stored, "num_from_runs": 0}) == "starting point"
     assert origin({"a": 1}, {"begin_with": None, "num_from_runs": 0}) == ""
     assert origin({"a": 1}, {}) == ""
+
+
+NEIGHBOURS: dict[str, Any] = {
+    "begin_with": [
+        {"a": 1, "b": 2, "c": 3, "d": 4, "width": 0.5},
+        {"a": 5, "b": 6, "c": 7, "d": 8, "width": 0.25},
+    ],
+    "num_from_runs": 1,
+    "neighbours": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "different"),
+    [
+        ({"a": 1, "b": 2, "c": 3, "d": 9, "width": 0.4}, "near one of an earlier run", ["d"]),
+        ({"a": 5, "b": 2, "c": 7, "d": 8, "width": 1.0}, "near a starting point", ["b"]),
+        # One that is there or not counts as another value.
+        ({"a": 5, "b": 6, "c": 7, "e": 9, "width": 1.0}, "near a starting point", ["e", "d"]),
+        ({"a": 1, "b": 0, "c": 0, "d": 0, "width": 0.5}, "", ["b", "c", "d"]),
+    ],
+)
+def test_a_network_near_a_known_one_is_told_by_its_values(
+    values: dict[str, Any], name: str, different: list[str]
+) -> None:
+    assert origin(values, NEIGHBOURS) == name
+    assert differing(values, NEIGHBOURS) == different
+    assert origin(values, {**NEIGHBOURS, "neighbours": False}) == "", "then it is one by accident"

@@ -8,7 +8,7 @@ from archsearch.class_measures import validation_passes
 from archsearch.quantities import format_epochs, format_macs, format_seconds
 from archsearch.run import Run, baseline_name
 from archsearch.standing import Confirmation
-from archsearch.starting import origin
+from archsearch.starting import differing, origin
 from archsearch.time_fit import DEFAULT_EPOCHS, Length, Work
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import Architecture
@@ -35,7 +35,9 @@ def summary(run: Run) -> Iterator[str]:
     means = {each.trial.trial_id: each for each in run.confirmations}
     yield from _lines("incumbent", best, run.settings.objective, means.get(best.trial_id))
     known = origin(best.hyperparameters, run.stored)
-    if known:
+    if known.startswith("near"):
+        yield f"           {known}, but for {', '.join(differing(best.hyperparameters, run.stored))}"
+    elif known:
         yield f"           {known}, not drawn"
     if base is not None and base is not best:
         yield from _lines("baseline", base, run.settings.objective, means.get(base.trial_id))

@@ -30,7 +30,7 @@ class Row:
     rank: int
     trial: str
     mark: str
-    """ "incumbent", "baseline", where it comes from if it was not drawn; any of them, or nothing."""
+    """ "incumbent", "baseline", which known network it is or is near to; any of them, or nothing."""
     score: str
     confirmed: str
     """Mean of the fresh seeds and their scores; empty if it was not confirmed."""
@@ -78,8 +78,7 @@ def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
         marks.append("incumbent")
     if record is findings.baseline:
         marks.append(baseline_label(record))
-    known = origin(record.hyperparameters, findings.stored)
-    if known:
+    elif known := origin(record.hyperparameters, findings.stored):
         marks.append(known)
     confirmed = ""
     if confirmation is not None:
