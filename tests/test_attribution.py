@@ -302,8 +302,8 @@ def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) ->
 # What the table says.
 
 
-def test_a_difference_has_students_interval_with_the_pooled_deviation() -> None:
-    """Deviations 1 and 1, four degrees of freedom: 2.776 x sqrt(1/3 + 1/3) = 2.267."""
+def test_a_difference_has_welchs_interval() -> None:
+    """Deviations 1 and 1, so four degrees of freedom: 2.776 x sqrt(1/3 + 1/3) = 2.267."""
     lines = [*group("found-modern", 94, 95, 96), *group("documented-modern", 90, 91, 92)]
     comparison = table.compared(lines, "found-modern", "documented-modern")
     assert comparison is not None
@@ -312,10 +312,25 @@ def test_a_difference_has_students_interval_with_the_pooled_deviation() -> None:
     assert str(comparison) == "+4.00 points (95 % interval +1.73 to +6.27)"
 
 
-def test_the_deviation_is_pooled_over_all_cells_with_more_than_one_run() -> None:
-    """Squares 2 with 2 degrees of freedom and 8 with 1: sqrt(10 / 3)."""
-    lines = [*group("found-modern", 94, 95, 96), *group("no-search", 90, 94), *group("random-search", 50)]
-    assert table.pooled(lines) == (pytest.approx((10 / 3) ** 0.5), 3)
+def test_what_seeds_do_to_one_cell_does_not_blur_another() -> None:
+    """Variances 1 and 9, thirds of them 1/3 and 3: (10/3)^2 / (1/9/2 + 9/2) = 2.439 degrees of freedom, so t
+    is between the 4.303 of 2 and the 3.182 of 3. Of another cell nothing is taken.
+    """
+    lines = [*group("found-modern", 94, 95, 96), *group("no-search", 87, 90, 93)]
+    noisy = group("documented-documented", 10, 50, 90)
+    comparison = table.compared([*lines, *noisy], "found-modern", "no-search")
+    assert comparison == table.compared(lines, "found-modern", "no-search")
+    assert comparison is not None
+    assert comparison.half_width is not None
+    assert 3.182 < comparison.half_width / (10 / 3) ** 0.5 < 4.303
+
+
+@pytest.mark.parametrize(("one", "half_width"), [((94,), None), ((94, 94), 0.0)])
+def test_a_difference_without_a_deviation(one: tuple[float, ...], half_width: float | None) -> None:
+    lines = [*group("found-modern", *one), *group("no-search", 90, 90)]
+    assert table.compared(lines, "found-modern", "no-search") == table.Comparison(
+        pytest.approx(4.0), half_width
+    )
 
 
 @pytest.mark.parametrize(
@@ -359,7 +374,7 @@ def test_single_runs_get_a_direction_but_no_interval() -> None:
     lines = [line("found-modern", 94.0, budget="90m"), line("no-search", 94.5, budget="90m")]
     said = " ".join(table.remarks(lines))
     assert "-0.50 points: **no search wins** in these single runs." in said
-    assert "interval, and half a point is within what seeds do" in said
+    assert "One run a cell: there is no interval." in said
 
 
 def test_training_is_said_of_both_networks() -> None:

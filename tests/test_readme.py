@@ -103,6 +103,19 @@ def test_the_lift_the_readme_tells(settings: Any) -> None:
     assert len(searched) - len(begun_with) == 15
     told = " ".join(README.split())
     assert "fifteen drawn networks did not beat it" in told
+    top = [each for each in records if each.role is Role.SEARCH and each.epochs == best.epochs]
+    near, far = (
+        max(
+            each.score or 0.0
+            for each in top
+            if each.hyperparameters not in begun_with
+            and (each.place is not None)
+            and each.place.slot % 2 == odd
+        )
+        for odd in (0, 1)
+    )
+    assert f"the best came to {near:.4f}, where the winner had come to {best.score:.4f}" in told
+    assert f"of those drawn from the whole space, to {far:.4f}" in told
     assert f"networks of at most {settings['plan']['max_macs'] / 1e6:.1f} M macs" in told
     assert told_lift(records, best.trial_id, settings["plan"]) in told
 
