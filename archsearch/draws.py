@@ -17,12 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from archsearch.hyperparameter_values import is_value_of
 from archsearch.plan import Bracket
 
 Values = dict[str, Any]
 
 MAX_DUPLICATES = 1000
 """Networks drawn for one slot that others have already, before the space counts as exhausted."""
+
+MAX_DUPLICATE_NEIGHBOURS = 100
+"""Likewise, before a slot gets a uniform draw instead."""
 
 CHANGE_RATE = 0.25
 """Probability that a value of a neighbour is drawn anew: of a dozen three are, some to what they were."""
@@ -136,11 +140,12 @@ class Draws:
         return self._first[bracket.name, slot]
 
     def _draw(self, bracket: Bracket, slot: int, attempt: int, known: set[str]) -> Values | None:
-        """A network for a slot; a uniform one, too, where all neighbours are known."""
+        """A network for a slot; a uniform one, too, where neighbours are hardly left."""
         name = f"{bracket.name}/{slot}/{attempt}"
         values = None
-        if self.neighbours and slot % 2 == 0:
-            values = self._new_draw(f"{name}/neighbour", known, self._neighbour)
+        if self.neighbours and gets_neighbour(slot):
+            few = MAX_DUPLICATE_NEIGHBOURS
+            values = self._new_draw(f"{name}/neighbour", known, self._neighbour, max_duplicates=few)
         return values or self._new_draw(name, known, self._uniform)
 
     def _uniform(self, rng: random.Random) -> Values:
@@ -151,7 +156,14 @@ class Draws:
         known = rng.choice(self.begin_with)
         return self._active_values(lambda hp: _near_value(rng, hp, known.get(hp.name)))
 
-    def _new_draw(self, name: str, known: set[str], draw: Callable[[random.Random], Values]) -> Values | None:
+    def _new_draw(
+        self,
+        name: str,
+        known: set[str],
+        draw: Callable[[random.Random], Values],
+        *,
+        max_duplicates: int = MAX_DUPLICATES,
+    ) -> Values | None:
         """A network within the limits that is not known."""
         duplicates = 0
         for number in range(MAX_TRIES):
@@ -161,7 +173,7 @@ class Draws:
             if known.isdisjoint(_keys([values])):
                 return values
             duplicates += 1
-            if duplicates == MAX_DUPLICATES:
+            if duplicates == max_duplicates:
                 return None
         return None
 
@@ -178,16 +190,24 @@ def _random_value(rng: random.Random, hp: Any) -> Any:
     return hp.prob_to_value(rng.random())
 
 
+def gets_neighbour(slot: int) -> bool:
+    """Whether a slot gets a neighbour of a known network, where a search begins with any."""
+    return slot % 2 == 0
+
+
 def _near_value(rng: random.Random, hp: Any, value: Any) -> Any:
     """The value, or one drawn anew: around it where values have an order.
 
-    Where the known network has none, as its condition was not met, any.
+    Any, where the known network has none that this hyperparameter may have: it was not there, or another one
+    had its name.
     """
     if hasattr(hp, "value"):  # A fixed one is the space's, like the width of a network not yet narrowed.
         return hp.value
-    if value is not None and rng.random() >= CHANGE_RATE:
+    if not is_value_of(hp, value):
+        return _random_value(rng, hp)
+    if rng.random() >= CHANGE_RATE:
         return value
-    if value is None or not getattr(hp, "ordered", hasattr(hp, "min_value")):
+    if not getattr(hp, "ordered", hasattr(hp, "min_value")):
         return _random_value(rng, hp)
     prob = -1.0
     while not 0.0 <= prob < 1.0:

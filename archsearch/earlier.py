@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from archsearch.assignment import structure_values
 from archsearch.draws import Values, key_of
 from archsearch.errors import UserError
+from archsearch.hyperparameter_values import is_number, is_value_of
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder
 from archsearch.standing import confirmations
@@ -131,7 +131,7 @@ def _fitted(values: Mapping[str, Any], space: Sequence[Any], *, own: bool) -> tu
     for hp in space:
         if all(condition.is_active(fitted) for condition in hp.conditions):
             given = values.get(hp.name)
-            of_space = _is_width(given) if hp.name == "width" and not own else _is_of(hp, given)
+            of_space = _is_width(given) if hp.name == "width" and not own else is_value_of(hp, given)
             fitted[hp.name] = given if hp.name in values and of_space else hp.default
     names = {hp.name for hp in space}
     left_out = {
@@ -143,39 +143,4 @@ def _fitted(values: Mapping[str, Any], space: Sequence[Any], *, own: bool) -> tu
 
 
 def _is_width(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_of(hp: Any, value: Any) -> bool:
-    """Whether it is a value of this hyperparameter, by its class in Keras Tuner."""
-    match type(hp).__name__:
-        case "Boolean":
-            return isinstance(value, bool)
-        case "Choice":
-            return any(
-                value == each and isinstance(value, bool) == isinstance(each, bool) for each in hp.values
-            )
-        case "Int":
-            return _is_number(value) and isinstance(value, int) and _in_steps(hp, value)
-        case "Float":
-            return _is_number(value) and _in_steps(hp, value)
-        case _:
-            return bool(value == hp.default)
-
-
-def _in_steps(hp: Any, value: float) -> bool:
-    """Whether it is in the range of a number, a whole number of steps from its end; between logarithms."""
-    if not hp.min_value <= value <= hp.max_value:
-        return False
-    if hp.step is None:
-        return True
-    if hp.sampling == "linear":
-        steps = (value - hp.min_value) / hp.step
-    else:
-        from_end = value if hp.sampling == "log" else hp.max_value + hp.min_value - value
-        steps = math.log(from_end / hp.min_value, hp.step)
-    return abs(steps - round(steps)) < 1e-6
+    return is_number(value) and value > 0

@@ -136,13 +136,13 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         nargs="+",
         metavar="RUN",
         dest="from_runs",
-        help="begin with the best networks of earlier runs",
+        help="begin with the best networks of earlier runs, and draw about half of the others near them",
     )
     add(
         "--starting-points",
         choices=("yes", "no"),
-        help="whether to begin with networks known to train well, and to draw half of the others near them "
-        "(yes); no: all are drawn from the whole space",
+        help="whether to begin with networks known to train well, and to draw about half of the others near "
+        "them (yes); no: without --from all are drawn from the whole space",
     )
     add("--plan", action="store_true", help="print what would be run, and end (not of a new --space)")
     add("--status", action="store_true", help="print how far the run is, and end")

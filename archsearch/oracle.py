@@ -1,7 +1,7 @@
 """The Hyperband oracle: proposes trials slot by slot, and is rebuilt by replaying the log.
 
 Against Keras Tuner's own: the baseline comes first, every rung trains afresh, a failed trial costs no
-promotion, infeasible draws take no slot, a small space finishes, and draws depend on the slot alone.
+promotion, infeasible draws take no slot, a small space finishes, and draws depend on no score.
 
 Which trials there are does not depend on how many run at a time; in which order they start does.
 """

@@ -122,7 +122,7 @@ def family_population(
             f"The baseline cannot meet these limits: the {what} at its narrowest has "
             f"{_size(narrowest, image_shape, num_classes)}. Raise --max-macs or --max-params."
         )
-    # Those that earlier searches found are not known yet, but alike: as large as the limits admit.
+    # Those that earlier searches found are not known yet; these stand for them, as they often won.
     begun_with = STARTING_POINTS if settings.starting_points == "yes" or settings.from_runs else ()
     known = (narrowed_macs(architecture_of(values, base)) for values in begun_with)
     return Population(

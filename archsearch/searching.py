@@ -209,8 +209,8 @@ class Search:
             notes.append(f"The {which} networks are starting points of the space, not drawn: {names}.")
         if draws.neighbours:
             notes.append(
-                "Half of the networks drawn are near known ones: "
-                "about a quarter of their values is drawn anew."
+                "About half of the networks drawn are near known ones: "
+                "a quarter of their values is drawn anew."
             )
         return len(found), notes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from archsearch.draws import Values, key_of
+from archsearch.draws import Values, gets_neighbour, key_of
+from archsearch.trials import TrialRecord
 
 
 def most(first_rung: int) -> int:
@@ -42,33 +43,38 @@ def starting_points(
     return found[: max(0, most(first_rung) - len(begun_with))]
 
 
-def origin(values: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """Which known network it is, or is near to; empty for one that has less than half of its values from any.
+def origin(record: TrialRecord, stored: Mapping[str, Any]) -> str:
+    """Which known network a trial of the search is of, or near to; empty for one of the whole space.
 
     Args:
-        values: Of a trial.
+        record: Of the trial.
         stored: settings.json of its run.
     """
     begun_with = stored.get("begin_with") or ()
-    if not begun_with:
+    place = record.place
+    if not begun_with or place is None:
         return ""
     num_from_runs = stored.get("num_from_runs", 0)
     keys = [key_of(each) for each in begun_with]
-    if key_of(values) in keys:
-        return "from an earlier run" if keys.index(key_of(values)) < num_from_runs else "starting point"
-    number, names = _nearest(values, begun_with)
-    if not stored.get("neighbours", False) or 2 * len(names) > len(values):
+    key = key_of(record.hyperparameters)
+    if key in keys:
+        return "from an earlier run" if keys.index(key) < num_from_runs else "starting point"
+    if not stored.get("neighbours", False) or not gets_neighbour(place.slot):
         return ""
+    number, _ = _nearest(record.hyperparameters, begun_with)
     return f"near {'one of an earlier run' if number < num_from_runs else 'a starting point'}"
 
 
 def differing(values: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
-    """Names of the values that the network has not from the nearest one that the search began with."""
-    return _nearest(values, stored["begin_with"])[1]
+    """Names of the values that the network has not from the nearest one that the search began with.
+
+    Its width, which follows from the limits, only where nothing else differs.
+    """
+    return _nearest(values, stored["begin_with"])[1] or ["width"]
 
 
 def _nearest(values: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
-    """The number of the network, and the names of what differs; the width only follows from the limits."""
+    """The number of the network, and the names of what differs but for the width."""
     absent = object()
     different = [
         [

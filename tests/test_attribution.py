@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import ttest_ind
 
 from archsearch.errors import UserError
 from archsearch.flags import final_parser, search_parser
@@ -323,9 +324,15 @@ def test_what_seeds_do_to_one_cell_does_not_blur_another() -> None:
     assert comparison is not None
     assert comparison.half_width is not None
     assert 3.182 < comparison.half_width / (10 / 3) ** 0.5 < 4.303
+    scipys = ttest_ind([94, 95, 96], [87, 90, 93], equal_var=False).confidence_interval(0.95)
+    assert comparison.half_width == pytest.approx((scipys.high - scipys.low) / 2)
 
 
-@pytest.mark.parametrize(("one", "half_width"), [((94,), None), ((94, 94), 0.0)])
+@pytest.mark.parametrize(
+    ("one", "half_width"),
+    # Of one degree of freedom, where the other cell has no variance: 12.706 x 2 / 2.
+    [((94,), None), ((94, 94), 0.0), ((93, 95), pytest.approx(12.706, abs=1e-3))],
+)
 def test_a_difference_without_a_deviation(one: tuple[float, ...], half_width: float | None) -> None:
     lines = [*group("found-modern", *one), *group("no-search", 90, 90)]
     assert table.compared(lines, "found-modern", "no-search") == table.Comparison(
@@ -373,8 +380,8 @@ def test_the_table_says_whether_no_search_wins(fixed: tuple[float, ...], said: s
 def test_single_runs_get_a_direction_but_no_interval() -> None:
     lines = [line("found-modern", 94.0, budget="90m"), line("no-search", 94.5, budget="90m")]
     said = " ".join(table.remarks(lines))
-    assert "-0.50 points: **no search wins** in these single runs." in said
-    assert "One run a cell: there is no interval." in said
+    assert "-0.50 points: **no search wins**, without an interval." in said
+    assert "Where a cell was run once, there is no interval." in said
 
 
 def test_training_is_said_of_both_networks() -> None:

@@ -220,20 +220,29 @@ def test_a_neighbour_has_the_fixed_values_of_the_space_and_any_where_the_known_n
     assert len({values["convs"] for values in found if values and "convs" in values}) > 10
 
 
-def test_where_all_neighbours_are_known_slots_get_what_else_there_is() -> None:
-    one = bracket(6)
+def test_where_neighbours_are_known_a_slot_gets_what_else_there_is() -> None:
+    """What is left differs in all of 8 values: a neighbour is it once in 8^8 draws, a uniform one in 2^8."""
+    one = bracket(3)
+    names = "abcdefgh"
+    far = dict.fromkeys(names, 1)
     drawing = draws(
-        Choice("a", (0, 1)), Choice("b", (0, 1)), brackets=[one], fit=lambda values: {**values, "c": 0}
+        *(Choice(name, (0, 1)) for name in names),
+        brackets=[one],
+        # All others count as the network that the search begins with.
+        fit=lambda values: values if values == far else dict.fromkeys(names, 0),
     )
-    drawing.begin([{"a": 0, "b": 0, "c": 0}])
-    found = [drawing.of(one, slot=slot, attempt=0) for slot in range(6)]
-    assert sorted((values["a"], values["b"]) for values in found[:4] if values) == [
-        (0, 0),
-        (0, 1),
-        (1, 0),
-        (1, 1),
-    ]
-    assert found[4:] == [None, None]
+    drawing.begin([dict.fromkeys(names, 0)])
+    assert drawing.of(one, slot=2, attempt=1) is None, "a space of two is exhausted"
+    found = [drawing.of(one, slot=slot, attempt=0) for slot in range(3)]
+    assert found == [dict.fromkeys(names, 0), far, None]
+
+    alone = draws(
+        *(Choice(name, (0, 1)) for name in names),
+        brackets=[bracket(1)],
+        fit=lambda values: values if values == far else dict.fromkeys(names, 0),
+    )
+    alone.begin([dict.fromkeys(names, 0)])
+    assert alone.of(bracket(1), slot=0, attempt=1) == far
 
 
 def test_a_network_with_none_within_the_limits_near_it_is_followed_by_others() -> None:
@@ -258,3 +267,35 @@ def test_the_baseline_has_the_values_given_and_what_their_conditions_ask_for() -
     assert draws(*space, brackets=[one], baseline={}).baseline_values == {"kind": 0, "depth": 5}
     given = {"kind": 1, "width": 9}
     assert draws(*space, brackets=[one], baseline=given).baseline_values == {"kind": 1, "width": 9}
+
+
+def test_neighbours_of_keras_tuners_hyperparameters_have_values_of_theirs() -> None:
+    """Two of one name, under two conditions: what the one has is none of the other's."""
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["a", "b"])
+    for name, low in (("a", 8), ("b", 1000)):
+        with hp.conditional_scope("kind", [name]):
+            hp.Int("units", low, low + 56, step=8)
+            hp.Float("rate", low * 1e-5, low * 1e-3, sampling="log")
+    hp.Float("share", 1.0, 10.0, sampling="reverse_log")
+    hp.Int("depth", 1, 3)
+    hp.Boolean("bias")
+    hp.Fixed("width", 1.0)
+    known = {"kind": "a", "units": 64, "rate": 8e-3, "share": 10.0, "depth": 3, "bias": True, "width": 0.5}
+    one = bracket(200)
+    drawing = Draws([one], space=lambda: hp.space, seed=0, baseline=None, fit=lambda values: values)
+    drawing.begin([known])
+    found = [drawing.of(one, slot=slot, attempt=0) for slot in range(2, 200, 2)]
+    assert {values["kind"] for values in found if values} == {"a", "b"}
+    for values in found:
+        assert values is not None
+        low = 8 if values["kind"] == "a" else 1000
+        assert values["units"] in range(low, low + 57, 8)
+        assert low * 1e-5 <= values["rate"] <= low * 1e-3
+        assert 1.0 <= values["share"] <= 10.0
+        assert values["depth"] in (1, 2, 3)
+        assert values["bias"] in (True, False)
+        assert values["width"] == 1.0
+    assert sum(values["kind"] == "a" and values["units"] == 64 for values in found if values) > 50

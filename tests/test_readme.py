@@ -12,6 +12,7 @@ import pytest
 
 from archsearch.plan import plan_brackets
 from archsearch.standing import incumbent
+from archsearch.starting import origin
 from archsearch.trials import Role, TrialRecord, read_records
 from space.architecture import DOCUMENTED, Architecture
 
@@ -103,19 +104,16 @@ def test_the_lift_the_readme_tells(settings: Any) -> None:
     assert len(searched) - len(begun_with) == 15
     told = " ".join(README.split())
     assert "fifteen drawn networks did not beat it" in told
-    top = [each for each in records if each.role is Role.SEARCH and each.epochs == best.epochs]
-    near, far = (
-        max(
-            each.score or 0.0
-            for each in top
-            if each.hyperparameters not in begun_with
-            and (each.place is not None)
-            and each.place.slot % 2 == odd
-        )
-        for odd in (0, 1)
-    )
-    assert f"the best came to {near:.4f}, where the winner had come to {best.score:.4f}" in told
-    assert f"of those drawn from the whole space, to {far:.4f}" in told
+    drawn = [
+        each
+        for each in records
+        if each.role is Role.SEARCH and each.epochs == best.epochs and each.hyperparameters not in begun_with
+    ]
+    near = [each.score or 0.0 for each in drawn if origin(each, settings) == "near a starting point"]
+    far = [each.score or 0.0 for each in drawn if origin(each, settings) == ""]
+    assert (len(near), len(far)) == (4, 1)
+    assert f"Where it had come to {best.score:.4f}, the best of four drawn near the starting points" in told
+    assert f"came to {max(near):.4f}, and the only one from the whole space to {far[0]:.4f}" in told
     assert f"networks of at most {settings['plan']['max_macs'] / 1e6:.1f} M macs" in told
     assert told_lift(records, best.trial_id, settings["plan"]) in told
 

@@ -155,15 +155,15 @@ def test_confirmed_means_stand_beside_the_scores_of_the_search() -> None:
 
 
 def test_trials_on_and_near_known_networks_are_marked_so() -> None:
-    stored = {"begin_with": [{"a": 1, "b": 2, "c": 3}], "num_from_runs": 0, "neighbours": True}
-    values = {"a": {"a": 1, "b": 2, "c": 3}, "b": {"a": 1, "b": 2, "c": 9}, "c": {"a": 7, "b": 8, "c": 9}}
-    records = [record(name, 0.5, 9, hyperparameters=each) for name, each in values.items()]
-    base = baseline(0.6, hyperparameters={"a": 1, "b": 2, "c": 8})
+    stored = {"begin_with": [{"a": 1, "b": 2}], "num_from_runs": 0, "neighbours": True}
+    records = [
+        record(name, 0.5, 9, slot=slot, hyperparameters={"a": 1, "b": b})
+        for name, slot, b in (("known", 0, 2), ("even", 2, 3), ("odd", 3, 4))
+    ]
+    base = baseline(0.6, hyperparameters={"a": 1, "b": 5})
     rows = {row.trial: row for table in rung_tables(findings(base, *records, **stored)) for row in table.rows}
     marks = {name: row.mark for name, row in rows.items()}
-    assert marks["a"] == "starting point"
-    assert marks["b"] == "near a starting point"
-    assert marks["c"] == ""
+    assert (marks["known"], marks["even"], marks["odd"]) == ("starting point", "near a starting point", "")
     assert "near" not in marks["baseline"]
 
 

@@ -22,7 +22,7 @@ from archsearch.reporting.summary import summary
 from archsearch.run import Run
 from archsearch.run_folder import RunFolder, read_json, write_json
 from archsearch.searching import Search
-from archsearch.starting import differing, origin
+from archsearch.starting import origin
 from archsearch.trials import Role, Status, TrialRecord, read_records
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
@@ -41,7 +41,7 @@ CONFIRMED: dict[str, Any] = {"max_epochs": 3, "confirm": 1}
 """And four more: the best network and the baseline, twice each."""
 
 
-NEAR = "Half of the networks drawn are near known ones: about a quarter of their values is drawn anew."
+NEAR = "About half of the networks drawn are near known ones: a quarter of their values is drawn anew."
 
 
 def images(num: int = 40, seed: int = 0) -> tuple[Any, Any]:
@@ -878,7 +878,8 @@ def test_starting_points_take_the_slots_that_an_earlier_search_leaves(tmp_path: 
     assert others_too == NEAR
     run = search(tmp_path / "run", hypermodel=None)
     assert settings(tmp_path / "run")["num_from_runs"] == 1, "when it goes on, too"
-    assert [origin(each, run.stored) for each in (first, *others)] == [
+    trials = {str(each.hyperparameters): each for each in run.trials if each.role is Role.SEARCH}
+    assert [origin(trials[str(each)], run.stored) for each in (first, *others)] == [
         "from an earlier run",
         *["starting point"] * 2,
     ]
@@ -997,9 +998,18 @@ def test_a_winner_near_a_starting_point_is_told_by_what_differs(tmp_path: Path) 
     best = run.incumbent
     assert best is not None
     assert best.trial_id == "b2-r2-s2"
-    different = differing(best.hyperparameters, run.stored)
-    assert different
-    assert f"           near a starting point, but for {', '.join(different)}" in list(summary(run))
+    values, lines = best.hyperparameters, list(summary(run))
+    [number] = [n for n, line in enumerate(lines) if line.startswith("           near a starting point, but")]
+    said = " ".join(
+        line.strip() for line in lines[number : lines.index("baseline:  val_accuracy 0.0000 after 9 epochs")]
+    )
+    named = said.removeprefix("near a starting point, but for ").split(", ")
+    others = [
+        {name for name in {*values, *known} - {"width"} if values.get(name) != known.get(name)}
+        for known in run.stored["begin_with"]
+    ]
+    assert set(named) == min(others, key=len) != set()
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_what_it_begins_with_is_kept_when_it_is_interrupted(undisturbed: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from space.architecture import Architecture
 from space.recipe import MODERN
 from space.sampling import RandomDraw, sample
 from space.starting_points import STARTING_POINTS
+from tests.records import NOWHERE, trial
 
 CIFAR10 = (32, 32, 3)
 
@@ -115,14 +116,15 @@ def test_they_take_the_slots_that_networks_of_earlier_runs_leave(num_begun_with:
     assert found == networks[num_begun_with : num_begun_with + num]
 
 
-def test_where_a_network_comes_from_is_told_by_its_values() -> None:
+def test_a_network_that_the_search_began_with_is_told_by_its_values() -> None:
     stored = {"begin_with": [{"a": 1, "b": 2}, {"a": 4}], "num_from_runs": 1}
-    assert origin({"b": 2, "a": 1}, stored) == "from an earlier run"
-    assert origin({"a": 4}, stored) == "starting point"
-    assert origin({"b": 3, "a": 1}, stored) == ""
-    assert origin({"b": 2, "a": 1}, {**stored, "num_from_runs": 0}) == "starting point"
-    assert origin({"a": 1}, {"begin_with": None, "num_from_runs": 0}) == ""
-    assert origin({"a": 1}, {}) == ""
+    assert origin(trial("x", hyperparameters={"b": 2, "a": 1}), stored) == "from an earlier run"
+    assert origin(trial("x", hyperparameters={"a": 4}), stored) == "starting point"
+    assert origin(trial("x", hyperparameters={"b": 3, "a": 1}), stored) == ""
+    first = trial("x", hyperparameters={"b": 2, "a": 1})
+    assert origin(first, {**stored, "num_from_runs": 0}) == "starting point"
+    assert origin(first, {"begin_with": None, "num_from_runs": 0}) == ""
+    assert origin(first, {}) == ""
 
 
 NEIGHBOURS: dict[str, Any] = {
@@ -142,12 +144,16 @@ NEIGHBOURS: dict[str, Any] = {
         ({"a": 5, "b": 2, "c": 7, "d": 8, "width": 1.0}, "near a starting point", ["b"]),
         # One that is there or not counts as another value.
         ({"a": 5, "b": 6, "c": 7, "e": 9, "width": 1.0}, "near a starting point", ["e", "d"]),
-        ({"a": 1, "b": 0, "c": 0, "d": 0, "width": 0.5}, "", ["b", "c", "d"]),
+        # Under a looser limit the same structure is wider.
+        ({"a": 1, "b": 2, "c": 3, "d": 4, "width": 1.0}, "near one of an earlier run", ["width"]),
     ],
 )
-def test_a_network_near_a_known_one_is_told_by_its_values(
+def test_a_network_near_a_known_one_is_told_by_its_slot_and_by_what_differs(
     values: dict[str, Any], name: str, different: list[str]
 ) -> None:
-    assert origin(values, NEIGHBOURS) == name
+    near = trial("x", slot=2, hyperparameters=values)
+    assert origin(near, NEIGHBOURS) == name
     assert differing(values, NEIGHBOURS) == different
-    assert origin(values, {**NEIGHBOURS, "neighbours": False}) == "", "then it is one by accident"
+    assert origin(near, {**NEIGHBOURS, "neighbours": False}) == ""
+    assert origin(trial("x", slot=3, hyperparameters=values), NEIGHBOURS) == "", "drawn from the whole space"
+    assert origin(trial("x", **NOWHERE, hyperparameters=values), NEIGHBOURS) == "", "the baseline, say"

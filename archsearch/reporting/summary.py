@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from archsearch.class_measures import validation_passes
@@ -34,17 +35,24 @@ def summary(run: Run) -> Iterator[str]:
         return
     means = {each.trial.trial_id: each for each in run.confirmations}
     yield from _lines("incumbent", best, run.settings.objective, means.get(best.trial_id))
-    known = origin(best.hyperparameters, run.stored)
-    if known.startswith("near"):
-        yield f"           {known}, but for {', '.join(differing(best.hyperparameters, run.stored))}"
-    elif known:
-        yield f"           {known}, not drawn"
+    yield from _origin(run, best)
     if base is not None and base is not best:
         yield from _lines("baseline", base, run.settings.objective, means.get(base.trial_id))
         yield f"           {name}"
     for correlation in run.rank_correlations:
         yield str(correlation)
     yield from _verdict(run, best, name)
+
+
+def _origin(run: Run, best: TrialRecord) -> Iterator[str]:
+    """Which known network the incumbent is, or by what it differs from one; within 80 columns."""
+    known = origin(best, run.stored)
+    if known.startswith("near"):
+        known += f", but for {', '.join(differing(best.hyperparameters, run.stored))}"
+    elif known:
+        known += ", not drawn"
+    indent = 11 * " "
+    yield from textwrap.wrap(known, 80, initial_indent=indent, subsequent_indent=indent)
 
 
 def final_training(run: Run) -> str:

@@ -112,12 +112,14 @@ def compared(lines: Sequence[Line], cell: str, reference: str) -> Comparison | N
     difference = statistics.mean(one) - statistics.mean(other)
     if min(len(one), len(other)) < 2:
         return Comparison(difference, None)
-    if max(statistics.stdev(one), statistics.stdev(other)) == 0:
-        return Comparison(difference, 0.0)
-    from scipy.stats import ttest_ind
+    from scipy.special import stdtrit
 
-    interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
-    return Comparison(difference, float(interval.high - interval.low) / 2)
+    parts = [(statistics.variance(each) / len(each), len(each) - 1) for each in (one, other)]
+    square = sum(part for part, _ in parts)
+    if square == 0:
+        return Comparison(difference, 0.0)
+    freedom = square**2 / sum(part**2 / degrees for part, degrees in parts)
+    return Comparison(difference, float(stdtrit(freedom, 0.975)) * square**0.5)
 
 
 def sentence(lines: Sequence[Line], effect: Effect) -> str | None:
@@ -129,7 +131,7 @@ def sentence(lines: Sequence[Line], effect: Effect) -> str | None:
         return f"{effect.of}, {effect.where}: no difference."
     said = effect.better if comparison.difference > 0 else effect.worse
     if comparison.half_width is None:
-        said += " in these single runs"
+        said += ", without an interval"
     elif comparison.is_noise:
         said += ", but within noise, so not shown"
     return f"{effect.of}, {effect.where}: {comparison}: {said}."
@@ -170,11 +172,11 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
         said = sentence(lines, effect)
         if said is not None:
             yield said
-    runs = [len(points(lines, name)) for name in CELLS]
-    if max(runs) > 1:
-        yield "The intervals are Welch's, from the runs of the two cells alone: three runs say little."
+    compared_cells = [compared(lines, effect.cell, effect.reference) for effect in EFFECTS]
+    if any(each is not None and each.half_width is not None for each in compared_cells):
+        yield "The intervals are Welch's, from the runs of the two cells alone."
     else:
-        yield "One run a cell: there is no interval."
+        yield "Where a cell was run once, there is no interval."
     for name in ("documented-documented", "documented-modern"):
         group = [line for line in lines if line["cell"] == name]
         if group:

@@ -78,7 +78,7 @@ def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
         marks.append("incumbent")
     if record is findings.baseline:
         marks.append(baseline_label(record))
-    elif known := origin(record.hyperparameters, findings.stored):
+    elif known := origin(record, findings.stored):
         marks.append(known)
     confirmed = ""
     if confirmation is not None:
