@@ -269,6 +269,8 @@ def test_the_baseline_has_the_values_given_and_what_their_conditions_ask_for() -
     assert draws(*space, brackets=[one], baseline=given).baseline_values == {"kind": 1, "width": 9}
 
 
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 def test_neighbours_of_keras_tuners_hyperparameters_have_values_of_theirs() -> None:
     """Two of one name, under two conditions: what the one has is none of the other's."""
     import keras_tuner
