@@ -198,14 +198,15 @@ def test_what_the_accuracy_comes_from() -> None:
     recipe = product - accuracy["found-documented"]
     assert f"{structure:.1f} points better than the documented one under the modern recipe" in told
     assert f"modern recipe {recipe:.1f} points better than the documented one, each with what its own" in told
-    assert f"it came to {accuracy['no-search']:.1f} %, against the {product:.1f} % of 4 minutes" in told
+    assert f"all 12 minutes, came to {accuracy['no-search']:.1f} %, against the {product:.1f} % of 4 minutes" in told
     assert accuracy["no-search"] > product
     assert "searching did not pay" in told
     found, fixed = (
         next(line["hyperparameters"] for line in runs if line["cell"] == cell)
         for cell in ("found-modern", "no-search")
     )
-    assert {**found, **fixed} == {**found, "width": fixed["width"]}, "a starting point again"
+    different = {name for name in fixed if found[name] != fixed[name]} - {"width"}
+    assert different == {"block_0/convs", "filters"}, "drawn near the starting point"
 
 
 def test_the_memory_of_a_large_folder() -> None:
