@@ -7,6 +7,7 @@ from typing import Any
 
 
 def is_number(value: Any) -> bool:
+    """A truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -99,7 +99,7 @@ def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> lis
 def compared(lines: Sequence[Line], cell: str, reference: str) -> Comparison | None:
     """The means of two cells, with Welch's interval; `None` if one was not run.
 
-    Nothing is pooled: under a constant rate seeds move the accuracy far more than under one that decays.
+    Nothing is pooled: a constant rate moves the accuracy far more from run to run than one that decays.
 
     Args:
         lines: Of one budget.
