@@ -31,6 +31,7 @@ def search(
     callbacks: Sequence[SearchCallback] = (),
     verbose: bool = True,
     max_time: str | float | None = None,
+    final_time: str | float | None = None,
     **settings: Any,
 ) -> Run:
     """Searches, or continues the search stored under this name, and returns it.
@@ -45,6 +46,7 @@ def search(
         verbose: Whether plan and progress are printed on stderr.
         max_time: Such as "30m", the default, or a number of minutes; of the whole search, over all its
             sessions.
+        final_time: Likewise, of the final training that the search aims at.
         **settings: Any other field of `archsearch.settings.SearchSettings`, such as `max_epochs=9`. What
             is not given is the default, or what the run stored.
 
@@ -72,12 +74,18 @@ def search(
         overwrite=overwrite,
         hypermodel=hypermodel,
         callbacks=(*((ConsoleReporter(),) if verbose else ()), *callbacks),
-        given=given_settings(data=data, max_time=max_time, settings=settings),
+        given=given_settings(data=data, max_time=max_time, final_time=final_time, settings=settings),
     ).execute()
 
 
 def final_train(
-    what: str = "best", *, data: Any = None, run: str = "default", logs: str | Path = "logs", **options: Any
+    what: str = "best",
+    *,
+    data: Any = None,
+    run: str = "default",
+    logs: str | Path = "logs",
+    max_time: str | float | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Trains one network in full, tests it once, and leaves it in `logs/<run>/final/<what>/`.
 
@@ -86,11 +94,11 @@ def final_train(
         data: As for `search`; what the run was searched on by default.
         run: Name of the run; with "documented" it need not exist.
         logs: Folder of all runs.
-        **options: Any other field of `archsearch.final_training.FinalTraining`: `epochs` (50 without a time)
-            or `max_seconds` (of wall-clock; what the search aimed at), `all_data=True` to train on the
-            validation part too, `tta=True` to test also with several views averaged, `precision`, `recipe`,
-            `devices` ("all" to share every batch among all GPUs), `seed`, `export` (formats, such as
-            `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
+        max_time: Such as "60m", or a number of minutes; what the search aimed at, unless `epochs` are given.
+        **options: Any other field of `archsearch.final_training.FinalTraining`: `epochs` (50 without a
+            time), `all_data=True` to train on the validation part too, `tta=True` to test also with several
+            views averaged, `precision`, `recipe`, `devices` ("all" to share every batch among all GPUs),
+            `seed`, `export` (formats, such as `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
 
     Returns:
         What result.json holds.
@@ -100,7 +108,10 @@ def final_train(
     """
     from archsearch.final_training import FinalTraining
     from archsearch.run_folder import RunFolder
+    from archsearch.settings import parse_time
 
+    if max_time is not None:
+        options["max_seconds"] = parse_time(str(max_time))
     return FinalTraining(what=what, data=data, folder=RunFolder.named(run, logs), **options).execute()
 
 

@@ -278,7 +278,13 @@ def _is_more(name: str, stored: Any, given: Any) -> bool:
     )
 
 
-def given_settings(*, data: Any, max_time: str | float | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+def given_settings(
+    *,
+    data: Any,
+    max_time: str | float | None = None,
+    final_time: str | float | None = None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
     """What a caller in Python gave, by field name.
 
     Raises:
@@ -291,8 +297,9 @@ def given_settings(*, data: Any, max_time: str | float | None, settings: Mapping
     given = dict(settings)
     if data is not None:
         given["dataset"] = str(data) if isinstance(data, str | Path) else "arrays"
-    if max_time is not None:
-        given["max_seconds"] = parse_time(str(max_time))
+    for name, text in (("max_seconds", max_time), ("final_seconds", final_time)):
+        if text is not None:
+            given[name] = parse_time(str(text))
     if "from_runs" in given:
         runs = given["from_runs"]
         given["from_runs"] = tuple(map(str, [runs] if isinstance(runs, str | Path) else runs))

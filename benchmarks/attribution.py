@@ -1,6 +1,6 @@
 """How much of the accuracy comes from structure, from training and from searching, at equal wall-clock.
 
-    python benchmarks/attribution.py             # what is missing: 18 x 12 and 3 x 90 minutes
+    python benchmarks/attribution.py             # what is missing, of 18 x 12 and 3 x 90 minutes
     python benchmarks/attribution.py --budget 12m --only no-search --seeds 0
     python benchmarks/attribution.py --list      # what is done and what is missing
     python benchmarks/attribution.py --table     # what there is; --store puts it in docs/attribution.md
@@ -10,7 +10,7 @@ spent on a search is not spent on training:
 
 - documented network, documented or modern recipe: all of B trains it. It has the width of which twelve passes
   over the images fit into B, at most the documented one, as a network found gets its width. At 12 minutes the
-  documented width would get about one pass, which would say nothing about its structure.
+  documented width would get two or three passes, which would say little about its structure.
 - found network, documented or modern recipe: a third of B is a search under that recipe (`search.py
   --max-time B/3 --final-time 2B/3`), two thirds train what it found (`final_train.py --best --max-time 2B/3
   --tta --all-data`). With the modern recipe this is the product.

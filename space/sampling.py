@@ -27,7 +27,9 @@ the images are large."""
 MAX_FILTERS = (128, 256, 384, 512)
 """The cap: the last blocks hold most weights and little of the work."""
 HIDDEN_UNITS = (128, 256, 512, 1024)
+"""From a quarter to twice the documented number."""
 DROPOUT = (0.0, 0.7)
+"""From none to well above the documented half."""
 LEAKY_RELU_SLOPE = (0.01, 0.3)
 """From nearly ReLU to Keras 2's default; on a log scale, because its effect is on one."""
 LEARNING_RATE = (0.25, 4.0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
+from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,11 @@ import pytest
 from archsearch.flags import final_parser, search_parser
 from archsearch.given_network import architecture_of
 from archsearch.own_space import check_space
+from archsearch.run import Run
 from space.recipe import MODERN
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("own-images", "own-network", "troubleshooting", "limits", "cluster")
+PAGES = ("own-images", "own-network", "troubleshooting", "limits", "cluster", "flags")
 TEXTS = {page: (DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 
 
@@ -53,6 +57,24 @@ def test_the_flags_in_the_sentences_are_there() -> None:
     }
     for text in TEXTS.values():
         assert {*re.findall(r"`(--[a-z-]+)", text)} <= known
+
+
+PARSERS = [("search.py", search_parser), ("final_train.py", final_parser)]
+
+
+@pytest.mark.parametrize(("script", "parser"), PARSERS)
+def test_every_flag_has_its_row(script: str, parser: Callable[[str], ArgumentParser]) -> None:
+    section = TEXTS["flags"].split(f"## `{script}`\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `--")]
+    told = [flag for row in rows for flag in re.findall(r"`(--[a-z-]+)`", row)]
+    assert sorted(told) == sorted({*parser("a")._option_string_actions} - {"-h", "--help"})
+
+
+def test_what_is_said_of_a_run_in_python_is_there() -> None:
+    names = set(re.findall(r"`run\.(\w+)", TEXTS["flags"]))
+    assert {"incumbent", "lift", "trials", "best_model"} <= names
+    attributes = {*dir(Run), *(field.name for field in dataclasses.fields(Run))}
+    assert names <= attributes
 
 
 def test_the_network_of_the_example_can_be_made() -> None:

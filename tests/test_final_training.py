@@ -420,6 +420,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_epochs_and_a_time_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--epochs and --max-time exclude each other"):
         final_train(tmp_path, epochs=3, max_seconds=60.0)
+    with pytest.raises(UserError, match="--epochs and --max-time exclude each other"):
+        final_train(tmp_path, epochs=3, max_time="1m")
+
+
+def test_a_time_is_given_as_a_flag_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"A time is written like 90s, 30m, 1.5h or 1h30m, got 'soon'"):
+        final_train(tmp_path, max_time="soon")
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])

@@ -1,11 +1,13 @@
 """Means, deviations and covariances, by hand and beside NumPy's over all images at once."""
 
+import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from archsearch.dataset import Images
+from archsearch.dataset import Images, load
 from archsearch.image_statistics import ImageStatistics, image_statistics
 
 
@@ -83,3 +85,14 @@ def test_covariance_reads_memory_mapped_images(tmp_path):
     x = random_images(20, 8, 8, 3)
     np.save(tmp_path / "x.npy", x)
     assert np.array_equal(covariance(np.load(tmp_path / "x.npy", mmap_mode="r")), covariance(x))
+
+
+@pytest.mark.skipif("ARCHSEARCH_CIFAR10" not in os.environ, reason="the whole of CIFAR-10 is not at hand")
+def test_the_whole_of_cifar10_has_its_published_statistics():
+    """Mean and deviation of all 50,000 images, as shares of 255, as they are used everywhere."""
+    cifar10 = load(Path(os.environ["ARCHSEARCH_CIFAR10"]), seed=0)
+    assert np.bincount(cifar10.train.y).tolist() == 10 * [4500]
+    assert np.bincount(cifar10.validation.y).tolist() == 10 * [500]
+    statistics = image_statistics(cifar10.read_both())
+    assert np.array(statistics.mean) / 255 == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-5)
+    assert np.array(statistics.std) / 255 == pytest.approx([0.2470, 0.2435, 0.2616], abs=5e-5)

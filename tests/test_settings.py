@@ -299,6 +299,13 @@ def test_earlier_runs_are_named_in_any_way(runs: Any) -> None:
     assert continued(stored, given, PLANNED) == resolve(given)
 
 
+def test_times_are_given_as_flags_write_them() -> None:
+    given = given_settings(data=None, max_time="1h30m", final_time="90s", settings={})
+    assert given == {"max_seconds": 5400, "final_seconds": 90}
+    with pytest.raises(UserError, match=r"A time is written like 90s, .* got 'soon'"):
+        given_settings(data=None, final_time="soon", settings={})
+
+
 def test_refuses_a_setting_that_is_none() -> None:
     with pytest.raises(UserError, match=r"There is no setting epochs, max_epoch; there are .*max_epochs"):
         given_settings(data=None, max_time=None, settings={"max_epoch": 9, "epochs": 9, "seed": 0})

@@ -60,12 +60,12 @@ EFFECTS = (
         "**no search wins**",
     ),
     Effect(
-        "Hyperband",
-        "instead of random draws for the same time",
+        "Hyperband, starting points, draws near them and confirmation",
+        "instead of random draws alone",
         PRODUCT,
         RANDOM,
-        "Hyperband does better than random search",
-        "random search does better than Hyperband",
+        "the product does better than random search",
+        "random search does better than the product",
     ),
 )
 """The test accuracy of one view is what is compared."""
