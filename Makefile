@@ -73,8 +73,9 @@ demo: $(INSTALLED) ## search on `digits` for 90 seconds, then train the best net
 	$(BIN)/python final_train.py --best --run demo --epochs 10 --overwrite
 	@echo "To see both: $(BIN)/tensorboard --logdir logs"
 
-test: lint ## lint, types and all tests
-	$(PYTEST)
+# First the tests without TensorFlow, in processes that do not have it: what imports it unsaid is found there.
+test: lint test-fast ## lint, types and all tests
+	$(PYTEST) -m 'tensorflow or end_to_end'
 
 lint: $(INSTALLED) ## lint, format and types
 	$(BIN)/ruff check .

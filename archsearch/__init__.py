@@ -98,7 +98,7 @@ def final_train(
         **options: Any other field of `archsearch.final_training.FinalTraining`: `epochs` (50 without a
             time), `all_data=True` to train on the validation part too, `tta=True` to test also with several
             views averaged, `precision`, `recipe`, `devices` ("all" to share every batch among all GPUs),
-            `seed`, `export` (formats, such as `("onnx",)`), `overwrite`, `hypermodel`, `verbose`.
+            `seed`, `export` (formats, such as `"onnx,litert"`), `overwrite`, `hypermodel`, `verbose`.
 
     Returns:
         What result.json holds.
@@ -106,12 +106,15 @@ def final_train(
     Raises:
         UserError: With one sentence that says what to do.
     """
+    from archsearch.exporting.formats import parse_formats
     from archsearch.final_training import FinalTraining
     from archsearch.run_folder import RunFolder
     from archsearch.settings import parse_time
 
     if max_time is not None:
         options["max_seconds"] = parse_time(str(max_time))
+    if options.get("export"):
+        options["export"] = parse_formats(options["export"])
     return FinalTraining(what=what, data=data, folder=RunFolder.named(run, logs), **options).execute()
 
 

@@ -105,7 +105,7 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
     num_before = len(archsearch.open_run(folder.path).trials) if ended_before else 0
     run = archsearch.search(run=flags.run, logs=flags.logs, overwrite=flags.overwrite, **settings_of(flags))
     if ended_before and len(run.trials) == num_before:
-        print(f"The search in {folder.path} is finished. {_how_to_extend(run)}")
+        print(f"The search in {folder.path} is finished. {how_to_extend(run)}")
     for line in summary(run):
         print(line)
     if run.incumbent is None:
@@ -228,11 +228,16 @@ def _folder(flags: argparse.Namespace) -> Any:
     return RunFolder.named(flags.run, flags.logs)
 
 
-def _how_to_extend(run: Run) -> str:
+def how_to_extend(run: Run) -> str:
     """The flag that gives the search something more to do."""
+    iterations = f"--iterations {run.plan.iterations + 1}"
     if run.plan.max_seconds is None:
-        return f"--iterations {run.plan.iterations + 1} extends it."
-    return f"--max-time {math.ceil(run.seconds_for_another_iteration / 60)}m extends it."
+        return f"{iterations} extends it."
+    limit, needed = run.plan.max_seconds, run.seconds_for_another_iteration
+    time = f"--max-time {max(math.ceil(needed / 60), int(limit / 60) + 1)}m"  # less would be refused
+    if run.settings.iterations is None or run.brackets_left_out:
+        return f"{time} extends it."
+    return f"{iterations} {time} extends it." if needed > limit else f"{iterations} extends it."
 
 
 def _final_command(prog: str) -> str:

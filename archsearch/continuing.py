@@ -83,6 +83,8 @@ def continued_plan(
     if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
         if settings.max_seconds is not None:
             planned_seconds = settings.max_seconds * (1 - RESERVE)
+            if stored["finished"]:  # what leads then is to be confirmed, as what led before was
+                planned_seconds -= plan.confirm_seconds
             plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
         plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
     return plan

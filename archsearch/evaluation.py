@@ -79,15 +79,16 @@ def describe_views(seen: Sequence[View]) -> str:
     return f"{len(seen)} views: plain and moved by one pixel both ways{mirrored}"
 
 
-def evaluate(model: keras.Model, images: Images, view: View = PLAIN) -> Evaluation:
+def evaluate(model: keras.Model, images: Images, *, num_classes: int, view: View = PLAIN) -> Evaluation:
     """One pass over the images, without augmentation.
 
     Args:
         model: Gives class probabilities.
         images: Their labels are what it is judged by.
+        num_classes: Of the problem; a model that is a class of its own does not tell.
         view: In which each image is seen.
     """
-    batches = validation_batches(images, num_classes=model.output_shape[-1], view=view)
+    batches = validation_batches(images, num_classes=num_classes, view=view)
     return Evaluation(true=images.y, probabilities=model.predict(batches, verbose=0))
 
 

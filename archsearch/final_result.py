@@ -86,9 +86,10 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
     train = final.task.dataset.train
     save_model(model, target / "model.keras", splits.class_names)
     write_json(target / "history.json", {"epochs": trained.history})
-    training = evaluate(model, train)
+    num_classes = splits.num_classes
+    training = evaluate(model, train, num_classes=num_classes)
     test_images = splits.read_test()
-    each = [evaluate(model, test_images, view) for view in final.views]
+    each = [evaluate(model, test_images, num_classes=num_classes, view=view) for view in final.views]
     test, seen = each[0], averaged(each)
     averages = {
         "tta_views": describe_views(final.views),
@@ -132,10 +133,13 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
 def _network(trained: Trained) -> dict[str, Any]:
     task = trained.final.task
     measured = measure(task.hypermodel, task.values)
+    found = trained.record.hyperparameters if trained.record else {}
+    # As found: on several devices the rate grows with the batch, which "learning_rate" and "devices" say.
+    rate = {"learning_rate": found["learning_rate"]} if "learning_rate" in found else {}
     return {
         "what": task.trial_id,
         "trial_id": trained.record.trial_id if trained.record else None,
-        "hyperparameters": dict(task.values),
+        "hyperparameters": {**task.values, **rate},
         "architecture": measured.architecture.to_dict() if measured.architecture else None,
         "params": trained.model.count_params(),
         "macs": measured.macs,

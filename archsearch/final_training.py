@@ -159,9 +159,13 @@ class FinalTraining:
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.devices is not None:
             given["devices"] = len(device_names()) if self.devices == "all" else 1
-        asked = self.precision or earlier["precision"]
-        precision = runtime.set_precision(asked, own_space=source.space != BUILT_IN)
-        return Options(**{**earlier, **given, "precision": precision})
+        told = {**earlier, **given}
+        precision = runtime.set_precision(
+            self.precision or earlier["precision"],
+            own_space=source.space != BUILT_IN,
+            num_devices=told["devices"],
+        )
+        return Options(**{**told, "precision": precision})
 
     def _task(self, source: FinalSource, hypermodel: Any, splits: Splits, options: Options) -> FinalTask:
         from archsearch.task import TrialTask

@@ -41,6 +41,13 @@ def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
+def _trial(text: str) -> str:
+    """The id of a trial: the networks that have a flag of their own are kept under its name."""
+    if text in ("best", "documented"):
+        raise argparse.ArgumentTypeError(f"is the id of a trial, such as b1-r0-s0; give --{text} instead")
+    return text
+
+
 def _whole(lowest: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
@@ -154,7 +161,7 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
     parser = _parser(prog, "Trains one network in full, and tests it once.", EPILOG_FINAL)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--best", action="store_true", help="the incumbent of the run")
-    which.add_argument("--trial", metavar="ID", help="the network of one trial")
+    which.add_argument("--trial", type=_trial, metavar="ID", help="the network of one trial")
     which.add_argument("--documented", action="store_true", help="the documented network; needs no run")
     add = parser.add_argument
     add(
@@ -212,7 +219,7 @@ def export_parser(prog: str) -> argparse.ArgumentParser:
     _add_formats(parser, "--format", required=True)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--best", action="store_true", help="the incumbent of the run (the default)")
-    which.add_argument("--trial", metavar="ID", help="the network of one trial")
+    which.add_argument("--trial", type=_trial, metavar="ID", help="the network of one trial")
     which.add_argument("--documented", action="store_true", help="the documented network")
     parser.add_argument("--dataset", metavar="DATA", help="where its images are now (where they were)")
     parser.add_argument("--logs", default="logs", metavar="DIR", help="folder of all runs (logs)")

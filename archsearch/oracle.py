@@ -175,8 +175,14 @@ class HyperbandOracle(keras_tuner.Oracle):
 
     @property
     def num_confirmed(self) -> int:
-        """Confirmations that were started."""
-        return sum(each.role is Role.CONFIRM for each in self.assignments.values())
+        """Confirmations that were started and will be needed however the search ends: the baseline's.
+
+        The others are of networks that led in an earlier session.
+        """
+        return sum(
+            each.role is Role.CONFIRM and each.parent_trial_id == BASELINE_ID
+            for each in self.assignments.values()
+        )
 
     def has_cheaper(self, assignment: Assignment) -> bool:
         """Whether another trial of its bracket may start that costs less; not where there are promotions."""

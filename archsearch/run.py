@@ -12,7 +12,8 @@ from archsearch import standing
 from archsearch.attempts import spent_seconds
 from archsearch.errors import UserError
 from archsearch.fitting import RESERVE
-from archsearch.plan import Plan
+from archsearch.lineage import is_of
+from archsearch.plan import Bracket, Plan
 from archsearch.quantities import format_epochs
 from archsearch.run_folder import RunFolder, read_json
 from archsearch.runtime import import_tensorflow
@@ -105,17 +106,27 @@ class Run:
         return utilisation(self.trials, num_workers=self.plan.workers, seconds=self.seconds)
 
     @property
-    def seconds_for_another_iteration(self) -> float:
-        """The time limit under which the search would go on: for brackets left out, or for another pass."""
-        brackets = self.plan.brackets
+    def brackets_left_out(self) -> list[Bracket]:
+        """Of which no trial was started but the network that the search begins with."""
         places = {record.place for record in self.trials if record.place is not None}
         if self.stored.get("begin_at_top", False):  # this one comes ahead of its bracket
             places.discard(Place(0, 0, 0, 0))
         started = {place[:2] for place in places}
-        left_out = [each for each in brackets if each.place not in started]
+        return [each for each in self.plan.brackets if each.place not in started]
+
+    @property
+    def seconds_for_another_iteration(self) -> float:
+        """The time limit under which the search would go on: for brackets left out, or for another pass.
+
+        What leads then is confirmed, too.
+        """
+        brackets, left_out = self.plan.brackets, self.brackets_left_out
         more = left_out or brackets[: len(brackets) // self.plan.iterations]
-        expected = sum(self.plan.bracket_seconds(bracket) for bracket in more)
-        return max(self.seconds, 0.0 if left_out else self.plan.seconds) + expected / (1 - RESERVE)
+        expected = sum(self.plan.bracket_seconds(bracket) for bracket in more) + self.plan.confirm_seconds
+        if left_out:
+            return self.seconds + expected / (1 - RESERVE)
+        # A longer plan than this one: that is made from the whole time, whatever was spent of it.
+        return (max(self.seconds, self.plan.seconds) + expected) / (1 - RESERVE)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row a trial, as in trials.csv; a hyperparameter is empty where it is inactive.
@@ -137,16 +148,22 @@ class Run:
         Raises:
             UserError: There was no final training of the incumbent yet.
         """
-        path = self.folder.final("best") / "model.keras"
+        path, result = (self.folder.final("best") / name for name in ("model.keras", "result.json"))
         if not path.exists():
             raise UserError(f"There is no {path}: train the incumbent first, with {self._final_train()}.")
+        trained, best = read_json(result), self.incumbent
+        of_this, trial_id = is_of(trained, self.trials, self.stored), trained.get("trial_id")
+        if best is None or not of_this or trial_id != best.trial_id:
+            what = f"of {trial_id}, not of the incumbent" if of_this else "of an earlier search"
+            again = self._final_train("overwrite=True")
+            raise UserError(f"{path} is {what}: train the incumbent, with {again}.")
         import_tensorflow()
         import keras
 
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
         return model
 
-    def _final_train(self) -> str:
+    def _final_train(self, *options: str) -> str:
         """The call that trains the incumbent; what was handed in has to be again."""
         logs, own = self.folder.path.parent, self.stored["hypermodel"] != BUILT_IN
         more = (
@@ -154,7 +171,8 @@ class Run:
             ("data=...", self.settings.dataset == "arrays"),
             ("hypermodel=...", own and self.settings.space is None),
         )
-        given = [f"run={self.folder.path.name!r}", *(text for text, needed in more if needed)]
+        needed = [text for text, needed in more if needed]
+        given = [f"run={self.folder.path.name!r}", *needed, *options]
         return f"archsearch.final_train('best', {', '.join(given)})"
 
     def plot_history(self) -> Figure:

@@ -110,40 +110,59 @@ FAST_BFLOAT16 = "avx512_bf16"
 """Linux's name for x86 instructions that multiply in bfloat16: Zen 4 and 5, and Xeon from Sapphire Rapids on.
 Training with them was 1.4 to 1.5 times as fast as in float32 (`benchmarks/throughput.py`)."""
 
+FAST_BFLOAT16_GPU = (8, 0)
+"""Compute capability of the first NVIDIA GPUs whose tensor cores multiply in bfloat16."""
 
-def set_precision(precision: str, *, own_space: bool = False) -> str:
+
+def set_precision(precision: str, *, own_space: bool = False, num_devices: int = 1) -> str:
     """Sets what networks compute in; their weights are float32 in any case.
 
     Args:
         precision: One of `PRECISIONS`; "auto": half precision where this machine is fast at it.
         own_space: Whether the networks are of another space than the built-in one. Their layers may not be
             made for half precision, so "auto" leaves them in float32.
+        num_devices: That share every batch.
 
     Returns:
         The Keras policy that is in force.
+
+    Raises:
+        UserError: It cannot be had on several devices.
     """
     import_tensorflow()
     import keras
 
     if precision == "auto":
-        precision = "float32" if own_space else fast_precision()
+        precision = "float32" if own_space else fast_precision(num_devices)
+    if precision == "mixed_float16" and num_devices > 1:
+        # Keras 3.15 asks the first device alone whether its gradients are finite, and applies the sum of all.
+        raise UserError(
+            "Keras cannot train in mixed_float16 on several devices: give --precision mixed_bfloat16 or "
+            "float32, and --overwrite if this goes on with an interrupted training."
+        )
     keras.config.set_dtype_policy(precision)
     return precision
 
 
-def fast_precision() -> str:
+def fast_precision(num_devices: int = 1) -> str:
     """The Keras policy in which this machine trains fastest.
 
     Half precision on NVIDIA GPUs from compute capability 7.0 on, which have units for it, and on a CPU that
     multiplies in bfloat16. Other CPUs are far slower in it than in single precision.
+
+    Args:
+        num_devices: That share every batch; for several only bfloat16 will do, which needs no scaled loss.
     """
     config = import_tensorflow().config
     gpus = config.list_physical_devices("GPU")
     if not gpus:
         return "mixed_bfloat16" if multiplies_in_bfloat16() else "float32"
     details = [config.experimental.get_device_details(gpu) for gpu in gpus]
-    capable = all(each.get("compute_capability", (0, 0)) >= FAST_HALF_PRECISION for each in details)
-    return "mixed_float16" if capable else "float32"
+    half, needed = "mixed_float16", FAST_HALF_PRECISION
+    if num_devices > 1:
+        half, needed = "mixed_bfloat16", FAST_BFLOAT16_GPU
+    capable = all(each.get("compute_capability", (0, 0)) >= needed for each in details)
+    return half if capable else "float32"
 
 
 def multiplies_in_bfloat16() -> bool:

@@ -42,6 +42,7 @@ from archsearch.problem import (
     hypermodel_name,
     problem_of,
 )
+from archsearch.readers.opening import is_built_in
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import WHERE, SearchSettings, continued, resolve
@@ -82,10 +83,9 @@ class Search:
         start = time.time()
         with self.folder.locked(), ExitStack() as ends:
             stored = stored_settings(self.folder, self.overwrite)
-            if stored is not None and self._is_finished(stored):
-                if not self.folder.is_reported():  # it was killed between its end and its last report
-                    self._report()
-                return Run(self.folder)
+            finished = stored is not None and self._is_finished(stored)
+            if finished and not self._may_have_changed:
+                return self._answer()
             settings = (
                 resolve(self.given)
                 if stored is None
@@ -95,7 +95,7 @@ class Search:
                 raise UserError("`hypermodel` and `space` exclude each other: both say what is searched.")
             baseline, notes = self._baseline(settings, stored)
             earlier = read_earlier(settings.from_runs, self.folder) if stored is None else []
-            cluster = ends.enter_context(connected(settings.ray))
+            cluster = ends.enter_context(connected("none" if finished else settings.ray))
             runtime.configure()
             splits = self._load(settings)
             # Some seconds, which a mistake in the data need not wait for.
@@ -135,6 +135,8 @@ class Search:
             if stored is not None:
                 description["workers_changed"] = bool(records) and workers_changed(stored, plan)
                 check_same(stored, description)
+                if finished:
+                    return self._answer()
                 notes += changed_surroundings(stored, description)
             self._begin(stored, description, plan, records)
             executor = self._executor(laid_out, tuner, precision, cluster)
@@ -219,6 +221,20 @@ class Search:
         from archsearch.reporting.report import refresh_report
 
         refresh_report(self.folder, running=False)
+
+    def _answer(self) -> Run:
+        """Of a search that is finished."""
+        if not self.folder.is_reported():  # it was killed between its end and its last report
+            self._report()
+        return Run(self.folder)
+
+    @property
+    def _may_have_changed(self) -> bool:
+        """Whether images or a space are given that can be other ones under the same name."""
+        if self.hypermodel is not None or self.given.get("space") is not None:
+            return True
+        images = self.data if self.data is not None else self.given.get("dataset")
+        return images is not None and not is_built_in(images)
 
     def _is_finished(self, stored: Mapping[str, Any]) -> bool:
         """Whether there is nothing to do: the search ended, and nothing given asks for more."""

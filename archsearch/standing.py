@@ -81,7 +81,7 @@ class Confirmation:
 
 
 def confirmations(records: Sequence[TrialRecord]) -> list[Confirmation]:
-    """The networks that were confirmed, once they can be compared; the baseline first.
+    """The networks that were confirmed, once they can be compared; the baseline first, then as in the plan.
 
     That is when the baseline and one network of the search have been trained with all their seeds. A
     network that failed with one of its seeds is not confirmed.
@@ -98,6 +98,7 @@ def confirmations(records: Sequence[TrialRecord]) -> list[Confirmation]:
     }
     base = baseline(records)
     searched = [trial_id for trial_id in ended if trials[trial_id].role is Role.SEARCH]
+    searched.sort(key=lambda trial_id: trials[trial_id].plan_order)  # not as they ended
     if not searched or (base is not None and base.trial_id not in ended):
         return []
     first = [] if base is None else [base.trial_id]

@@ -61,7 +61,9 @@ def origin(record: TrialRecord, stored: Mapping[str, Any]) -> str:
         return "from an earlier run" if keys.index(key) < num_from_runs else "starting point"
     if not stored.get("neighbours", False) or not gets_neighbour(place.slot):
         return ""
-    number, _ = _nearest(record.hyperparameters, begun_with)
+    number, names = _nearest(record.hyperparameters, begun_with)
+    if 2 * len(names) > len(record.hyperparameters):  # drawn from the whole space, where none near was left
+        return ""
     return f"near {'one of an earlier run' if number < num_from_runs else 'a starting point'}"
 
 

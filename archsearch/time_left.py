@@ -25,7 +25,8 @@ class TimeLeft:
         self._expected_seconds = 0.0
         self._actual_seconds = 0.0
         self.num_confirmed = 0
-        """Confirmations that were started: an idle worker takes the baseline's before the search is over."""
+        """Confirmations that need no time any more: an idle worker takes the baseline's before the search is
+        over."""
 
     @property
     def seconds(self) -> float:
@@ -49,7 +50,7 @@ class TimeLeft:
             return self.seconds
         kept = min(self._pace * self.plan.confirm_seconds, CONFIRM_SHARE * self.plan.max_seconds)
         planned = self.plan.num_confirmations
-        return self.seconds - kept * max(0, planned - self.num_confirmed) / max(1, planned)
+        return self.seconds - kept * (planned - self.num_confirmed) / max(1, planned)
 
     def refuses_bracket(self, bracket: Bracket) -> str | None:
         """Why a bracket is not started; `None` if it is."""

@@ -172,7 +172,10 @@ def is_done(lines: list[dict[str, Any]], name: str, seed: int, *, epochs: int) -
 
 
 def table(lines: list[dict[str, Any]]) -> Iterator[str]:
-    """In Markdown: each cell's mean, and its difference from the first with a 95 % interval.
+    """In Markdown: each cell's mean, and its difference from the first with an interval.
+
+    The intervals hold together at 95 %: after Bonferroni each is widened for the number of cells, for of many
+    one would else be called worse or better by chance.
 
     The deviation between seeds is pooled over all cells whose rate decays, for two seeds say little about
     one. At a constant rate the last epoch's score jumps by much more: there is no interval then.
@@ -199,7 +202,7 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{begin} {difference:+.2f} | seeds {spread:.1f} points apart |"
             continue
         error = (squares / freedom * (1 / len(each) + 1 / len(reference))) ** 0.5
-        half = float(stdtrit(freedom, 0.975)) * error
+        half = float(stdtrit(freedom, 1 - 0.025 / (len(pool) - 1))) * error
         verdict = "within noise" if abs(difference) <= half else "worse" if difference < 0 else "better"
         interval = f"{difference - half:+.2f} to {difference + half:+.2f}"
         yield f"{begin} {difference:+.2f} ({interval}) | {verdict} |"

@@ -34,7 +34,9 @@ def script(result: Mapping[str, Any]) -> str:
 
     Args:
         result: `architecture`, `recipe`, `params`, `macs`, `test_accuracy`, `epochs` and `dataset` (with
-            `image_shape`, `class_names` and the `mean` and `std` in `statistics`), as JSON holds them.
+            `image_shape`, `class_names` and the `mean` and `std` in `statistics`), as JSON holds them; also
+            `learning_rate` and `hyperparameters`, which have the values that were drawn, and of a training to
+            a time (`max_seconds`) `num_images_passed` and `num_train`.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: It is not the description of one of our networks.
@@ -43,7 +45,7 @@ def script(result: Mapping[str, Any]) -> str:
 
     architecture = Architecture.from_dict(result["architecture"])
     _check_same_kinds(architecture, Architecture())
-    recipe = Recipe.from_dict(result["recipe"])
+    recipe = Recipe.from_dict({**result["recipe"], **_drawn(result)})
     _check_same_kinds(recipe, Recipe("", "adam"))
     dataset = result["dataset"]
     height, width, channels = shape = _three(dataset["image_shape"])
@@ -54,7 +56,7 @@ def script(result: Mapping[str, Any]) -> str:
         params=_whole(result["params"]),
         macs=None if result["macs"] is None else _whole(result["macs"]),
         test_accuracy=_number(result["test_accuracy"]),
-        epochs=_whole(result["epochs"]),
+        length=_length(result),
         recipe=_recipe_text(recipe),
         pictures=channels in (1, 3),
         shape=[height, width, channels],
@@ -115,6 +117,25 @@ def _numbers(values: Sequence[object], length: int) -> list[float]:
     if len(numbers) != length:
         raise ValueError(f"{len(numbers)} numbers for {length} channels")
     return numbers
+
+
+def _drawn(result: Mapping[str, Any]) -> dict[str, float]:
+    """What the recipe had another value of for this network."""
+    values = result.get("hyperparameters", {})
+    # Another recipe may have no weight decay.
+    names = ("learning_rate", *(("weight_decay",) if result["recipe"]["weight_decay"] else ()))
+    drawn = {name: _number(values[name]) for name in names if name in values}
+    used = result.get("learning_rate")  # on several devices a multiple of the one drawn
+    return drawn if used is None else {**drawn, "learning_rate": _number(used)}
+
+
+def _length(result: Mapping[str, Any]) -> str:
+    """To a time, an epoch may be a part of a pass."""
+    epochs = _whole(result["epochs"])
+    if result.get("max_seconds") is None or "num_images_passed" not in result:
+        return f"{epochs} epochs"
+    passed, num_train = (_whole(result[name]) for name in ("num_images_passed", "num_train"))
+    return f"{passed / max(1, num_train):.1f} passes over the images"
 
 
 # The text.

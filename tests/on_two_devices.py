@@ -145,7 +145,7 @@ def final(folder: Path) -> dict[str, Any]:
 
     told, TrialEvents.epoch = TrialEvents.epoch, epoch  # type: ignore[method-assign]
     try:
-        archsearch.final_train(devices="all", epochs=3, tta=True, precision="mixed_float16", **common)
+        archsearch.final_train(devices="all", epochs=3, tta=True, precision="mixed_bfloat16", **common)
     except Killed:
         TrialEvents.epoch = told  # type: ignore[method-assign]
     on_one = refusal(lambda: archsearch.final_train(devices="one", **common))
@@ -155,7 +155,7 @@ def final(folder: Path) -> dict[str, Any]:
     continued = archsearch.final_train(**common)
     weights = weights_of(folder)
     undisturbed = archsearch.final_train(
-        devices="all", epochs=3, tta=True, precision="mixed_float16", overwrite=True, **common
+        devices="all", epochs=3, tta=True, precision="mixed_bfloat16", overwrite=True, **common
     )
     differ = [float(np.abs(a - b).max()) for a, b in zip(weights, weights_of(folder), strict=True)]
     timed = archsearch.final_train(

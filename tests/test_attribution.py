@@ -268,7 +268,9 @@ def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path
 def test_the_committed_results_are_of_cifar10_only(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(each["is_cifar10"] for each in read(script["RESULTS"]))
+    lines = read(script["RESULTS"])
+    assert lines
+    assert all(each["is_cifar10"] for each in lines)
     monkeypatch.setitem(script["run_all"].__globals__, "RESULTS", tmp_path / "results.jsonl")
     with pytest.raises(UserError, match="not CIFAR-10"):
         run_all(script, tmp_path, Runner(), "--only", "no-search", "--budget", "12m")

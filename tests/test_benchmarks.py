@@ -110,6 +110,7 @@ def test_the_smaller_network_has_about_60_million_macs() -> None:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_values_of_a_network_give_its_architecture(name: str) -> None:
     import keras_tuner
@@ -124,6 +125,7 @@ def test_the_values_of_a_network_give_its_architecture(name: str) -> None:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_plain_network_has_as_many_weights(name: str) -> None:
     assert sides.plain_network(NETWORKS[name]).count_params() == NETWORKS[name].params

@@ -71,6 +71,8 @@ def test_a_wrong_flag_of_the_search_is_wrong_usage(
         (["--best", "--documented"], "not allowed with argument"),
         (["--best", "--dataset", "digits"], "--dataset goes with --documented"),
         (["--best", "--epochs", "0"], "must be a whole number, at least 1"),
+        (["--trial", "best"], "is the id of a trial, such as b1-r0-s0; give --best instead"),
+        (["--trial", "documented"], "give --documented instead"),
     ],
 )
 def test_a_wrong_flag_of_the_final_training_is_wrong_usage(
@@ -96,7 +98,7 @@ def test_the_console_command_needs_one_of_its_commands(argv: list[str]) -> None:
             "at least 8 pixels",
         ),
         ({"x_train": np.zeros((40, 16), np.uint8)}, "got (40, 16)"),
-        ({"y_train": np.arange(39) % 2}, "39"),
+        ({"y_train": np.arange(39) % 2}, "39 labels"),
         ({"x_train": None}, "x_train"),
     ],
 )

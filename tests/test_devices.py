@@ -17,9 +17,13 @@ import pytest
 from archsearch import devices
 from archsearch.dataset import Images
 from archsearch.errors import UserError
-from archsearch.final_result import summary
+from archsearch.final_result import _network, summary
+from archsearch.lineage import is_of
 from archsearch.task import TrainingData, TrialTask
 from space.recipe import MODERN
+from tests.records import trial
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,6 +55,21 @@ def test_batch_and_learning_rate_grow_with_the_devices() -> None:
     assert shared.hypermodel.batch_norm == "synchronized"
     kept = task.hypermodel
     assert (kept.recipe, kept.batch_norm) == (MODERN, "fused"), "which others hold, too"
+
+
+def test_the_result_has_the_values_that_were_found() -> None:
+    """By them the report knows of which search it is; the rate that was trained at stands beside them."""
+    found = trial("x", hyperparameters={"learning_rate": 0.2, "width": 1.0})
+    shared = devices.shared(a_task(built_in(), num_train=5000, learning_rate=0.2, width=2.0), 4)
+    trained: Any = SimpleNamespace(
+        final=SimpleNamespace(task=shared),
+        record=found,
+        splits=SimpleNamespace(flip=True),
+        model=SimpleNamespace(count_params=lambda: 10),
+    )
+    result = _network(trained)
+    assert result["hyperparameters"] == {"learning_rate": 0.2, "width": 2.0}
+    assert is_of(result, [found], {})
 
 
 def test_one_device_is_the_usual_training() -> None:
@@ -168,7 +187,7 @@ def test_the_result_says_on_what_it_was_trained(final: Any) -> None:
     """36 training images, of which each device takes 18 at a time."""
     result = final["continued"]
     told = {name: result[name] for name in ("devices", "batch_size", "precision", "epochs")}
-    assert told == {"devices": 2, "batch_size": 36, "precision": "mixed_float16", "epochs": 3}
+    assert told == {"devices": 2, "batch_size": 36, "precision": "mixed_bfloat16", "epochs": 3}
     assert result["learning_rate"] == pytest.approx(0.001), "Adam's, as the network has it"
     assert "test_accuracy_tta" in result
     assert "2 devices, batches of 36 images, learning rate up to 0.001" in summary(result)

@@ -87,7 +87,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 @pytest.fixture(scope="module")
 def searched(place: Workplace) -> subprocess.CompletedProcess[str]:
     """An undisturbed search, as run `default`."""
-    return place.run(SEARCH, "--dataset", "tiny.npz", *PLAN)
+    return place.run(SEARCH, "--dataset", "tiny.npz", *PLAN, "--workers", "1")
 
 
 def what_counts(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -186,11 +186,12 @@ def test_the_status_is_told_in_words_and_as_json(
 
 
 def test_a_reader_that_leaves_is_no_error_of_ours(place: Workplace) -> None:
-    command = f"{sys.executable} {SEARCH} --plan --dataset tiny.npz | head -1"
+    """It left before anything was written: what is written to it then is refused."""
+    command = f"{sys.executable} {SEARCH} --plan --dataset tiny.npz | true"
     ran = subprocess.run(
         command, shell=True, cwd=place.folder, capture_output=True, text=True, env=environment()
     )
-    assert ran.stdout.count("\n") == 1
+    assert ran.stdout == ""
     assert "Error" not in ran.stderr
 
 

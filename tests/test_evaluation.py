@@ -100,7 +100,7 @@ class TestEvaluate:
         x = np.zeros((1203, 8, 8, 3), np.uint8)
         x[np.arange(1203), :, :, y] = 255
         x[1200] = [0, 255, 0]
-        evaluation = evaluate(self.model(), Images(x, y))
+        evaluation = evaluate(self.model(), Images(x, y), num_classes=3)
         assert np.array_equal(evaluation.true, y)
         assert evaluation.probabilities.shape == (1203, 3)
         assert np.flatnonzero(evaluation.predicted != y).tolist() == [1200]
@@ -114,9 +114,9 @@ class TestEvaluate:
         x[:, 0, 0, 0], x[:, 0, 7, 1], x[:, 1, 1, 2] = 255, 255, 255
         images = Images(x, np.zeros(501, np.int64))
         for view, colour in ((View(), 0), (View(mirrored=True), 1), (View(shift=-1), 2)):
-            evaluation = evaluate(self.model(), images, view)
+            evaluation = evaluate(self.model(), images, num_classes=3, view=view)
             assert evaluation.probabilities == pytest.approx(np.tile(np.eye(3)[colour], (501, 1)))
-        assert evaluate(self.model(), images).accuracy == 1.0
+        assert evaluate(self.model(), images, num_classes=3).accuracy == 1.0
 
     def test_loss_and_accuracy_are_those_of_keras_without_smoothing(self) -> None:
         import keras_tuner
@@ -131,6 +131,6 @@ class TestEvaluate:
         images = Images(rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8), np.arange(60) % 3)
         model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         loss, accuracy = model.evaluate(images.x, images.y, verbose=0)
-        evaluation = evaluate(model, images)
+        evaluation = evaluate(model, images, num_classes=3)
         assert evaluation.loss == pytest.approx(loss, rel=1e-5)
         assert evaluation.accuracy == pytest.approx(accuracy)

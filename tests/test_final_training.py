@@ -123,7 +123,7 @@ def test_auto_leaves_a_space_of_ones_own_in_single_precision(
     class Own(VGGHyperModel):
         pass
 
-    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(runtime, "fast_precision", lambda num_devices=1: "mixed_bfloat16")
     given = {"hypermodel": Own((8, 8, 1), 2)} if own else {"max_macs": 400_000}
     pretended_search(tmp_path, **given)
     result = best_of(tmp_path, epochs=1, hypermodel=given.get("hypermodel"))
@@ -183,6 +183,65 @@ def test_what_goes_wrong_in_telling_is_not_blamed_on_a_space_of_ones_own(
     monkeypatch.setattr(TrialEvents, "epoch", fail)
     with pytest.raises(ZeroDivisionError, match=r"^in epoch 1$"):
         best_of(tmp_path, hypermodel=Own(), epochs=1)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_a_model_that_is_a_class_of_its_own_is_trained_tested_and_left(tmp_path: Path) -> None:
+    """Keras knows neither its layers in a row nor the shape of its output."""
+    import keras
+    import keras_tuner
+
+    class Net(keras.Model):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.units = units
+            self.layers_in_a_row = [keras.layers.Flatten(), keras.layers.Dense(units)]
+            self.last = keras.layers.Dense(2, "softmax")
+
+        def call(self, x: Any) -> Any:
+            for layer in self.layers_in_a_row:
+                x = layer(x)
+            return self.last(x)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"units": self.units}
+
+    class Own(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            model = Net(hp.Int("units", 1, 8))
+            model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+            return model
+
+    pretended_search(tmp_path, hypermodel=Own())
+    result = best_of(tmp_path, hypermodel=Own(), epochs=1, tta=True)
+    assert result["params"] == 65 * result["hyperparameters"]["units"] + 2 * (
+        result["hyperparameters"]["units"] + 1
+    )
+    assert 0.0 <= result["test_accuracy"] <= 1.0
+    assert (tmp_path / "default" / "final" / "best" / "model.keras").exists()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_a_model_that_cannot_be_saved_is_told_by_what_it_lacks(tmp_path: Path) -> None:
+    import keras
+
+    from archsearch.model_file import save_model
+
+    class Net(keras.Model):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.last = keras.layers.Dense(units)
+
+        def call(self, x: Any) -> Any:
+            return self.last(x)
+
+    model = Net(2)
+    model(np.zeros((1, 3)))
+    with pytest.raises(UserError, match=r"^The network cannot be saved: .*\. Give Net a `get_config`"):
+        save_model(model, tmp_path / "model.keras", ("a", "b"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def pixels_to_two_classes(units: int) -> Any:

@@ -150,6 +150,7 @@ def event_records(data: bytes) -> Iterator[Any]:
 
 def test_a_thousand_kills_of_searches_whose_training_only_pretends(stubbed: Path) -> None:
     assert len(kills(*stubbed.iterdir())) >= 1000
+    assert all(kills(scenario) for scenario in stubbed.iterdir())
 
 
 def test_thirty_kills_of_a_search_that_trains(trained: Path) -> None:

@@ -234,6 +234,25 @@ def test_final_trainings_stand_above_what_was_published() -> None:
     assert (theirs.name, theirs.test_accuracy) == ("documented network, as published", "0.8748")
 
 
+def test_the_epochs_of_a_training_to_a_time_are_told_in_passes_too() -> None:
+    result = {"epochs": 8, "max_seconds": 600.0, "num_images_passed": 90_000, "num_train": 45_000}
+    known = Findings("mine", [], {}, finals=[Final("best", result, ())])
+    assert [row.epochs for row in final_rows(known)] == ["8, 2.0 passes"]
+
+
+@pytest.mark.parametrize(
+    ("trial_id", "note"),
+    [("b", ""), (None, ""), ("a", " of a, not of the incumbent")],
+)
+def test_a_final_training_of_what_led_before_is_not_taken_for_the_incumbents(
+    trial_id: str | None, note: str
+) -> None:
+    final = Final("best", {"test_accuracy": 0.8, "trial_id": trial_id}, ())
+    known = Findings("mine", [record("a", 0.7, 9), record("b", 0.75, 9)], {}, finals=[final])
+    shown = {tile.title: tile for tile in tiles(known)}
+    assert shown["test accuracy, best"].note == f"after the final training{note}"
+
+
 def test_commands_repeat_only_what_was_not_the_default() -> None:
     settings = {"seed": 3, "recipe": "modern", "max_seconds": 90.0, "max_macs": 8_000_000, "factor": 3}
     known = findings(hypermodel="space.hypermodel:VGGHyperModel", settings=settings)

@@ -11,13 +11,14 @@ import pytest
 
 from archsearch import UserError, open_run
 from archsearch.attempts import Attempts
-from archsearch.continuing import workers_changed
+from archsearch.cli import how_to_extend
+from archsearch.continuing import chosen, continued_plan, workers_changed
 from archsearch.fitting import RESERVE
 from archsearch.plan import Cost, Speed
 from archsearch.reporting.summary import final_training, summary
 from archsearch.run import BUILT_IN, Run
 from archsearch.run_folder import RunFolder, write_json
-from archsearch.settings import SearchSettings
+from archsearch.settings import SearchSettings, continued, parse_time
 from archsearch.trials import Role, Status, TrialRecord
 from space.architecture import DOCUMENTED
 from space.recipe import MODERN
@@ -249,7 +250,7 @@ def test_seconds_of_a_trial_under_way_count(tmp_path: Path) -> None:
     ("at_top", "expected"),
     [
         # Its time so far, 60 s, and one more pass over both brackets: a trial takes 1 s, an epoch 2.8.
-        (False, 60.0 + (3 * 3.8 + 9.4 + 18.8) / (1 - RESERVE)),
+        (False, (60.0 + 3 * 3.8 + 9.4 + 18.8) / (1 - RESERVE)),
         # And the bracket of which only what the search begins with was run.
         (True, 60.0 + 18.8 / (1 - RESERVE)),
     ],
@@ -259,6 +260,36 @@ def test_the_time_that_extends_a_search_is_that_of_brackets_left_out(
 ) -> None:
     run = stored(tmp_path, *ALL[:6], begin_at_top=at_top)
     assert run.seconds_for_another_iteration == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("spent", [20.0, 70.0, 500.0])
+@pytest.mark.parametrize(("confirm", "workers"), [(0, 1), (2, 1), (2, 3)])
+def test_the_time_that_is_said_to_extend_a_search_does(
+    spent: float, confirm: int, workers: int, tmp_path: Path
+) -> None:
+    plan = dataclasses.replace(PLAN, confirm=confirm, workers=workers, max_seconds=90.0)
+    ended = [dataclasses.replace(each, elapsed_seconds=spent) for each in ALL]
+    given = {"settings": {"max_seconds": 90.0, "max_epochs": None}, "plan": plan.to_dict()}
+    run = stored(tmp_path, *ended, **given)
+    told = how_to_extend(run)
+    flag, time, *rest = told.split()
+    assert (flag, rest) == ("--max-time", ["extends", "it."])
+    more = {"max_seconds": parse_time(time)}
+    settings = continued(run.stored["settings"], more, chosen(run.stored))
+    assert continued_plan(run.stored, settings, more).iterations > plan.iterations
+    assert more["max_seconds"] * (1 - RESERVE) >= spent, "and it is not over before it goes on"
+
+
+def test_where_the_iterations_were_given_another_one_has_to_be_too(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, max_seconds=90.0)
+    given = {"settings": {"max_seconds": 90.0, "max_epochs": None, "iterations": 1}, "plan": plan.to_dict()}
+    told = how_to_extend(stored(tmp_path / "all", *ALL, **given))
+    assert told == "--iterations 2 --max-time 3m extends it."  # (120 + 39.6) / 0.9 = 177.3 s
+    given["settings"]["max_seconds"] = 900.0
+    given["plan"]["max_seconds"] = 900.0
+    assert how_to_extend(stored(tmp_path / "early", *ALL, **given)) == "--iterations 2 extends it."
+    assert how_to_extend(stored(tmp_path / "some", *ALL[:5], **given)) == "--max-time 16m extends it."
+    assert how_to_extend(stored(tmp_path / "epochs", *ALL)) == "--iterations 2 extends it."
 
 
 def test_a_plan_that_was_kept_has_no_deviations(tmp_path: Path) -> None:
@@ -443,6 +474,26 @@ def test_without_a_final_training_the_call_that_trains_is_told_in_full(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"'best', run='mine'{more}\)\.$"):
         stored(Path("logs/mine"), **changes).best_model()
+
+
+@pytest.mark.parametrize(
+    ("result", "what"),
+    [
+        ({"trial_id": "b0-r0-s1"}, "of b0-r0-s1, not of the incumbent"),
+        ({"trial_id": "b1-r1-s0", "hyperparameters": {"filters": 32}}, "of an earlier search"),
+        ({"trial_id": "b1-r1-s0", "dataset": {"content_hash": "1"}}, "of an earlier search"),
+    ],
+)
+def test_a_final_training_of_another_network_is_not_the_best_model(
+    result: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    run = stored(tmp_path, *ALL)
+    folder = run.folder.final("best")
+    folder.mkdir(parents=True)
+    (folder / "model.keras").touch()
+    write_json(folder / "result.json", {"hyperparameters": {"filters": 16}, **result})
+    with pytest.raises(UserError, match=rf"is {what}: train the incumbent, with .*, overwrite=True\)\.$"):
+        run.best_model()
 
 
 def test_a_torn_last_line_is_not_a_trial_yet(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         # Set first, so that what `configure` sets is taken back after the test.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+    monkeypatch.setattr(runtime, "_set_here", set())
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     return monkeypatch
 
@@ -225,18 +226,26 @@ class TestImported:
         assert (done.stdout, done.stderr) == ("False\n", "")
 
     @pytest.mark.parametrize(
-        ("capabilities", "expected"),
+        ("capabilities", "expected", "on_several"),
         [
-            ([(7, 0)], "mixed_float16"),
-            ([(8, 6), (9, 0)], "mixed_float16"),
-            ([(8, 6), (6, 1)], "float32"),
-            ([None], "float32"),
+            ([(7, 0)], "mixed_float16", "float32"),
+            ([(7, 5), (8, 0)], "mixed_float16", "float32"),
+            ([(8, 6), (9, 0)], "mixed_float16", "mixed_bfloat16"),
+            ([(8, 6), (6, 1)], "float32", "float32"),
+            ([None], "float32", "float32"),
         ],
     )
     def test_half_precision_on_gpus_only_where_every_one_is_fast_at_it(
-        self, monkeypatch: pytest.MonkeyPatch, capabilities: list[tuple[int, int] | None], expected: str
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capabilities: list[tuple[int, int] | None],
+        expected: str,
+        on_several: str,
     ) -> None:
-        """From compute capability 7.0 on; a device that tells none, of another maker, is not relied on."""
+        """From compute capability 7.0 on; a device that tells none, of another maker, is not relied on.
+
+        Where several share every batch only bfloat16 will do, from 8.0 on.
+        """
         tensorflow = runtime.import_tensorflow()
         import keras
 
@@ -252,6 +261,10 @@ class TestImported:
             assert runtime.set_precision("auto") == expected
             assert keras.config.dtype_policy().name == expected
             assert runtime.set_precision("mixed_bfloat16") == "mixed_bfloat16"
+            assert runtime.set_precision("auto", num_devices=2) == on_several
+            with pytest.raises(UserError, match="cannot train in mixed_float16 on several devices: give"):
+                runtime.set_precision("mixed_float16", num_devices=2)
+            assert keras.config.dtype_policy().name == on_several
         finally:
             keras.config.set_dtype_policy(before)
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from space.architecture import Architecture
-from space.recipe import MODERN
+from space.recipe import DOCUMENTED, MODERN
 from space.script import script
 from tests.exporting import final_folders
 
@@ -195,6 +195,9 @@ def test_of_another_space_there_is_none(architecture: Any) -> None:
 CODE = "8); raise SystemExit('taken'); ("
 
 
+TO_A_TIME = {"max_seconds": 60.0, "num_images_passed": 22_500, "num_train": 10_000}
+
+
 def described(**changes: Any) -> dict[str, Any]:
     """A result.json; names with a dot stand inside."""
     result: dict[str, Any] = {
@@ -204,6 +207,7 @@ def described(**changes: Any) -> dict[str, Any]:
         "macs": 10,
         "test_accuracy": 0.5,
         "epochs": 3,
+        "hyperparameters": {},
         "dataset": {
             "image_shape": [8, 8, 1],
             "class_names": ["a", "b"],
@@ -221,6 +225,24 @@ def described(**changes: Any) -> dict[str, Any]:
 
 def test_a_described_network_is_a_script_whose_macs_may_be_unknown() -> None:
     compile(script(described(macs=None)), "model.py", "exec")
+
+
+def test_the_recipe_told_is_the_one_that_trained_it() -> None:
+    """The modern one has a rate of 0.3 and a weight decay of 0.01; drawn were 0.15 and 0.02."""
+    usual = "linear rate from 0.3, weight decay 0.01"
+    assert f"Trained for 3 epochs:\nsgd with Nesterov momentum 0.9, {usual}" in script(described())
+    drawn = {"learning_rate": 0.15, "weight_decay": 0.02, "filters": 16}
+    assert "linear rate from 0.15, weight decay 0.02" in script(described(hyperparameters=drawn))
+    on_two_devices = described(hyperparameters=drawn, learning_rate=0.3)
+    assert "linear rate from 0.3, weight decay 0.02" in script(on_two_devices)
+    by_another = described(hyperparameters=drawn, recipe=DOCUMENTED.to_dict())
+    assert "adam, constant rate from 0.15,\nbatches of 128" in script(by_another)
+
+
+def test_of_a_training_to_a_time_the_passes_are_told() -> None:
+    passed = {"num_images_passed": 22_500, "num_train": 10_000}
+    assert "Trained for 2.2 passes over the images:" in script(described(max_seconds=60.0, **passed))
+    assert "Trained for 3 epochs:" in script(described(max_seconds=None, **passed))
 
 
 def test_a_name_that_no_file_could_hold_is_escaped() -> None:
@@ -241,11 +263,12 @@ def test_a_name_that_no_file_could_hold_is_escaped() -> None:
         *("architecture.pool", "architecture.head", "recipe.batch_norm_momentum", "recipe.momentum"),
         *("recipe.optimizer", "recipe.decay", "recipe.learning_rate", "recipe.weight_decay"),
         *("recipe.label_smoothing", "recipe.batch_size"),
+        *("hyperparameters.learning_rate", "hyperparameters.weight_decay", "num_images_passed", "num_train"),
     ],
 )
 def test_what_should_be_a_number_and_is_none_is_refused(name: str, value: Any) -> None:
     with pytest.raises((TypeError, ValueError, AttributeError)):
-        script(described(**{name: value}))
+        script(described(**{**TO_A_TIME, name: value}))
 
 
 @pytest.mark.parametrize(

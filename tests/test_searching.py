@@ -287,14 +287,18 @@ def test_a_finished_search_answers_without_training(tmp_path: Path, undisturbed:
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.name != "lock"} == before
 
 
-@pytest.mark.parametrize("finished", [True, False])
-def test_other_settings_are_refused_with_the_list(tmp_path: Path, finished: bool) -> None:
-    path = tmp_path / "run"
+def interrupted_or_finished(path: Path, finished: bool) -> None:
     if finished:
         search(path, **SMALL)
     else:
         with pytest.raises(KeyboardInterrupt):
             search(path, Stub(interrupted_at=2), **SMALL)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_other_settings_are_refused_with_the_list(tmp_path: Path, finished: bool) -> None:
+    path = tmp_path / "run"
+    interrupted_or_finished(path, finished)
     stub, before = Stub(), log(path)
     differences = r"max epochs: stored 3, given 9; seed: stored 0, given 5\)"
     with pytest.raises(UserError, match=differences):
@@ -303,27 +307,29 @@ def test_other_settings_are_refused_with_the_list(tmp_path: Path, finished: bool
     assert log(path) == before
 
 
-def test_other_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
+@pytest.mark.parametrize("finished", [True, False])
+def test_other_images_are_refused(tmp_path: Path, finished: bool) -> None:
+    interrupted_or_finished(tmp_path / "run", finished)
     with pytest.raises(UserError, match=r"another search \(the images or labels are not the same\)"):
         search(tmp_path / "run", data=images(seed=1))
 
 
-def test_another_space_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        search(tmp_path / "run", Stub(interrupted_at=2), **SMALL)
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_space_is_refused(tmp_path: Path, finished: bool) -> None:
+    interrupted_or_finished(tmp_path / "run", finished)
     with pytest.raises(
         UserError, match=r"\(hypermodel: stored .*Space, now space\.hypermodel:VGGHyperModel; space x: "
     ):
         search(tmp_path / "run", hypermodel=None)
 
 
+@pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("given", [{}, SMALL])
-def test_a_space_that_was_changed_under_its_name_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+def test_a_space_that_was_changed_under_its_name_is_refused(
+    tmp_path: Path, given: dict[str, Any], finished: bool
+) -> None:
     path = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        search(path, Stub(interrupted_at=2), **SMALL)
+    interrupted_or_finished(path, finished)
     before = settings(path)
     stub = Stub()
     with pytest.raises(UserError, match=r"\(space depth values: stored \[1, 2, 3\], now \[1, 2\]\)"):
@@ -395,11 +401,11 @@ def test_a_search_goes_on_in_the_precision_it_began_in(
     from archsearch import runtime
 
     path = tmp_path / "run"
-    monkeypatch.setattr(runtime, "fast_precision", lambda: "float32")
+    monkeypatch.setattr(runtime, "fast_precision", lambda num_devices=1: "float32")
     with pytest.raises(KeyboardInterrupt):
         search(path, Stub(interrupted_at=2), hypermodel=None, **SMALL)
     assert (settings(path)["settings"]["precision"], settings(path)["precision"]) == ("auto", "float32")
-    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(runtime, "fast_precision", lambda num_devices=1: "mixed_bfloat16")
     with pytest.raises(UserError, match=r"\(precision: stored float32, given mixed_bfloat16\)"):
         search(path, hypermodel=None, precision="mixed_bfloat16")
     run = search(path, hypermodel=None, precision="float32")
@@ -419,7 +425,7 @@ def test_a_space_of_ones_own_is_not_in_half_precision_unless_that_is_asked_for(
         notes = [note for note in heard.notes if "--precision" in note]
         return settings(tmp_path / name)["precision"], notes
 
-    monkeypatch.setattr(runtime, "fast_precision", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(runtime, "fast_precision", lambda num_devices=1: "mixed_bfloat16")
     assert told("own") == (
         "float32",
         [
@@ -429,7 +435,7 @@ def test_a_space_of_ones_own_is_not_in_half_precision_unless_that_is_asked_for(
     )
     assert told("asked", precision="mixed_bfloat16") == ("mixed_bfloat16", [])
     assert told("built-in", hypermodel=None) == ("mixed_bfloat16", [])
-    monkeypatch.setattr(runtime, "fast_precision", lambda: "float32")
+    monkeypatch.setattr(runtime, "fast_precision", lambda num_devices=1: "float32")
     assert told("slow") == ("float32", [])
 
 

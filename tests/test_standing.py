@@ -148,6 +148,15 @@ def test_of_equal_means_the_baselines_counts() -> None:
     assert name_of(incumbent(SEARCHED + confirmed, "max")) == "baseline"
 
 
+def test_of_equal_means_the_first_in_the_plan_wins_whatever_ended_first() -> None:
+    searched = [baseline_record(0.5), record("a", 0.8, 9, slot=0), record("b", 0.8, 9, slot=1)]
+    ended = [*repeats("baseline", 0.6, 0.6), *repeats("b", 0.7, 0.75), *repeats("a", 0.75, 0.7)]
+    for confirmed in (ended, ended[::-1]):
+        assert name_of(incumbent([*searched, *confirmed], "max")) == "a"
+        names = [each.trial.trial_id for each in confirmations([*searched, *confirmed])]
+        assert names == ["baseline", "a", "b"]
+
+
 def test_a_confirmation_is_never_the_incumbent_itself() -> None:
     """Before both seeds of the baseline and of one network are there, the search's own scores rank."""
     assert name_of(incumbent([*SEARCHED, *repeats("baseline", 0.99, 0.99)], "max")) == "a"

@@ -137,6 +137,12 @@ NEIGHBOURS: dict[str, Any] = {
 }
 
 
+def test_a_network_of_which_most_differs_is_near_none() -> None:
+    """A slot gets one from the whole space where those near are known already."""
+    far = trial("x", slot=2, hyperparameters={"a": 9, "b": 9, "c": 9, "d": 4, "width": 1.0})
+    assert origin(far, NEIGHBOURS) == ""
+
+
 @pytest.mark.parametrize(
     ("values", "name", "different"),
     [

@@ -39,12 +39,13 @@ KERAS, SAVED_MODEL, ONNX, LITERT, LITERT_INT8 = (
 FORMATS = {each.name: each for each in (KERAS, SAVED_MODEL, ONNX, LITERT, LITERT_INT8)}
 
 
-def parse_formats(text: str) -> tuple[str, ...]:
-    """Names as in "onnx,litert", each once, in the order of `FORMATS`.
+def parse_formats(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names as in "onnx,litert", or several of them, each once, in the order of `FORMATS`.
 
     Raises:
         UserError: One is unknown, or there is none.
     """
+    text = given if isinstance(given, str) else ",".join(given)
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:

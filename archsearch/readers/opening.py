@@ -57,6 +57,15 @@ def facts(data: object, image_size: tuple[int, int] | None = None) -> Facts:
     return found
 
 
+def is_built_in(data: object) -> bool:
+    """Whether it names images that are the same everywhere.
+
+    Raises:
+        UserError: There are no such images.
+    """
+    return _kind(data) == "built-in"
+
+
 def _kind(data: object) -> Literal["arrays", "built-in", "cifar10", "folder", "npz"]:
     if not isinstance(data, (str, Path)):
         return "arrays"

@@ -23,10 +23,10 @@ def summary(run: Run) -> Iterator[str]:
     yield f"{done} of {run.plan.num_trials} planned trials completed in {run.seconds / 60:.1f} min."
     busy = run.utilisation
     if busy is not None and busy.num_workers > 1:
-        yield (
-            f"{busy.num_workers} workers were busy {100 * busy.share:.0f} % of the time and saved "
-            f"{format_seconds(busy.saved_seconds)} against one."
-        )
+        # Trials that shared a device took longer for it: what one alone would have taken is not known.
+        alone = run.plan.trials_per_device == 1
+        saved = f" and saved {format_seconds(busy.saved_seconds)} against one" if alone else ""
+        yield f"{busy.num_workers} workers were busy {100 * busy.share:.0f} % of the time{saved}."
     if run.finished:
         for deviation in run.deviations():
             yield f"  not as planned: {deviation}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import archsearch
 from archsearch import cli
 from archsearch.errors import UserError
 from archsearch.exporting.formats import FORMATS, parse_formats, require
@@ -14,12 +16,19 @@ from archsearch.exporting.formats import FORMATS, parse_formats, require
 
 def test_formats_come_once_each_and_in_their_order() -> None:
     assert parse_formats("litert, onnx,litert") == ("onnx", "litert")
+    assert parse_formats(["litert", "onnx", "litert"]) == ("onnx", "litert")
 
 
 @pytest.mark.parametrize(("text", "given"), [("torch", "torch"), ("", "none"), ("onnx,tflite", "tflite")])
 def test_an_unknown_format_is_refused_with_the_list(text: str, given: str) -> None:
     with pytest.raises(UserError, match=rf"keras, savedmodel, onnx, litert, litert-int8, .*; got {given}\."):
         parse_formats(text)
+
+
+@pytest.mark.parametrize("export", ["x", ("onnx", "x"), ["x"]])
+def test_an_unknown_format_is_refused_from_python_too(tmp_path: Path, export: Any) -> None:
+    with pytest.raises(UserError, match=r"litert-int8, .*; got x\."):
+        archsearch.final_train(logs=tmp_path, export=export)
 
 
 def test_an_unknown_format_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

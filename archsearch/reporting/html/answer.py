@@ -137,7 +137,10 @@ def tiles(findings: Findings) -> Iterator[Tile]:
     for final in findings.finals:
         accuracy = final.result.get("test_accuracy")
         if isinstance(accuracy, float):
-            yield Tile(f"test accuracy, {final.name}", f"{accuracy:.4f}", "after the final training")
+            trial = final.result.get("trial_id")
+            other = best is not None and trial not in (None, best.trial_id)
+            note = f" of {trial}, not of the incumbent" if other else ""
+            yield Tile(f"test accuracy, {final.name}", f"{accuracy:.4f}", f"after the final training{note}")
     if best is not None:
         for title, name in (("weights", "params"), ("macs per image", "macs")):
             value = getattr(best, name)

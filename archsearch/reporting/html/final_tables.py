@@ -54,9 +54,18 @@ def _final_row(name: str, result: Mapping[str, Any], views: str) -> FinalRow:
         train_accuracy=_decimals(result.get("train_accuracy")),
         params=count_text(params) if isinstance(params, int) else "",
         macs=count_text(macs) if isinstance(macs, int) else "",
-        epochs=str(result.get("epochs", "")),
+        epochs=_epochs(result),
         seconds=format_seconds(seconds) if isinstance(seconds, int | float) else "",
     )
+
+
+def _epochs(result: Mapping[str, Any]) -> str:
+    """To a time they may be parts of a pass, or more than one."""
+    epochs = str(result.get("epochs", ""))
+    passed, num_train = (result.get(name) for name in ("num_images_passed", "num_train"))
+    if result.get("max_seconds") is None or not isinstance(passed, int) or not isinstance(num_train, int):
+        return epochs
+    return f"{epochs}, {passed / max(1, num_train):.1f} passes"
 
 
 def _decimals(value: Any) -> str:

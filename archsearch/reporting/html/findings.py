@@ -12,6 +12,7 @@ from typing import Any
 from archsearch import standing
 from archsearch.errors import UserError
 from archsearch.exporting.records import Exported, read_exports
+from archsearch.lineage import is_of
 from archsearch.plan import Plan
 from archsearch.run import Run, baseline_name
 from archsearch.run_folder import RunFolder, read_json
@@ -204,7 +205,7 @@ def read_findings(folder: RunFolder, *, running: bool | None = None) -> Findings
         for path in folder.finals()
         if (result := _read(path / "result.json"))
     ]
-    others = [final.name for final in finals if not _is_of(final.result, records, stored)]
+    others = [final.name for final in finals if not is_of(final.result, records, stored)]
     return Findings(
         folder.path.name,
         records,
@@ -215,33 +216,6 @@ def read_findings(folder: RunFolder, *, running: bool | None = None) -> Findings
         running=folder.is_locked() if running is None else running,
         other_finals=others,
     )
-
-
-def _is_of(result: Mapping[str, Any], records: Sequence[TrialRecord], stored: Mapping[str, Any]) -> bool:
-    """Whether a final training is of this search: of its images, and with the values of its trial.
-
-    A search that is started over leaves the final training of the earlier one in place.
-    """
-    hashes = [_at(each, "dataset", "content_hash") for each in (result, stored)]
-    if None not in hashes and hashes[0] != hashes[1]:
-        return False
-    values = result.get("hyperparameters")
-    if result.get("trial_id") is None or not isinstance(values, Mapping):
-        return True
-    trial = next((record for record in records if record.trial_id == result["trial_id"]), None)
-    return trial is not None and _but_width(values) == _but_width(trial.hyperparameters)
-
-
-def _at(mapping: Mapping[str, Any], *names: str) -> Any:
-    part: Any = mapping
-    for name in names:
-        part = part.get(name) if isinstance(part, Mapping) else None
-    return part
-
-
-def _but_width(values: Mapping[str, Any]) -> dict[str, Any]:
-    """By the width a final training widens the network found."""
-    return {name: value for name, value in values.items() if name != "width"}
 
 
 def _objective_of(completed: Sequence[TrialRecord]) -> str:
