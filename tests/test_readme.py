@@ -16,6 +16,7 @@ from archsearch.standing import incumbent
 from archsearch.starting import origin
 from archsearch.trials import Role, TrialRecord, read_records
 from benchmarks.attribution.cells import CELLS
+from benchmarks.attribution.table import compared
 from space.architecture import DOCUMENTED, Architecture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,7 +205,14 @@ def test_what_the_accuracy_comes_from() -> None:
     product = accuracy["found-modern"]
     structure = product - accuracy["documented-modern"]
     recipe = product - accuracy["found-documented"]
-    assert f"{structure:.1f} points better than the documented one under the modern recipe" in told
+    comparison = compared(
+        [line for line in lines if line["budget"] == "12m"], "found-modern", "documented-modern"
+    )
+    assert comparison is not None
+    half = comparison.half_width
+    assert half is not None
+    interval = f"(95 % interval {structure - half:.1f} to {structure + half:.1f})"
+    assert f"{structure:.1f} points {interval} better than the documented one under the modern" in told
     assert f"modern recipe {recipe:.1f} points better than the documented one, each with what its own" in told
     fixed_told = f"all 12 minutes, came to {accuracy['no-search']:.1f} % in the mean of two runs"
     assert f"{fixed_told}, against the {product:.1f} % of 4 minutes" in told
