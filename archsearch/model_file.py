@@ -23,7 +23,7 @@ def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> No
 
     Raises:
         StorageError: It cannot be written.
-        UserError: The model does not tell how it is made.
+        UserError: The model, or a layer of it, does not tell how it is made.
     """
     # Keras knows the format by the ending. The name is the same for every process, so that what a killed one
     # leaves is replaced.
@@ -36,12 +36,9 @@ def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> No
             with zipfile.ZipFile(temporary, "a") as file:
                 file.writestr(MEMBER, json.dumps(list(class_names)))
             temporary.replace(path)
-    except NotImplementedError as error:  # of a class of the user's own
-        raise UserError(
-            "The network cannot be saved: it does not tell what it was made with. Give "
-            f"{type(model).__name__} a `get_config` that returns the arguments of its `__init__`, and run "
-            "the same command again."
-        ) from error
+    except NotImplementedError as error:  # a layer or model of the user's own, which Keras names
+        said = " ".join(str(error).partition("Example:")[0].split())
+        raise UserError(f"The network cannot be saved: {said} Then run the same command again.") from error
     finally:
         with contextlib.suppress(OSError):  # what made the writing fail may forbid this too
             temporary.unlink(missing_ok=True)
