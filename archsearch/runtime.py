@@ -225,7 +225,7 @@ def machine() -> dict[str, Any]:
     """This machine in plain data, for the run's records."""
     return {
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": num_cores(),
         "gpus": [device.name for device in import_tensorflow().config.list_physical_devices("GPU")],
         "environment": {name: os.environ[name] for name in RECORDED_VARIABLES if name in os.environ},
@@ -236,7 +236,7 @@ VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 """By Linux's names, the widest first: on x86 it is they that speed depends on, and model names hide them."""
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model name, which `platform.processor` leaves empty on Linux, and its vector instructions."""
     facts = _processor_facts()
     model = facts.get("model name") or platform.processor() or platform.machine()

@@ -24,7 +24,8 @@ spent on a search is not spent on training:
 No choice sees the test part: each training ends with its one reading, in one view and in several averaged.
 What is trained at the end is trained on the validation part too, in every cell.
 One line of benchmarks/results/attribution.jsonl a finished cell; one that stands there is skipped, one that
-was killed starts over. Needs CIFAR-10: downloaded, or given with --dataset.
+was killed starts over. Those of another machine go to another file (--results).
+Needs CIFAR-10: downloaded, or given with --dataset.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from archsearch.runtime import PRECISIONS
 from archsearch.settings import parse_time
 from benchmarks.attribution import table
 from benchmarks.attribution.cells import CELLS, SERIES, Budget
-from benchmarks.attribution.running import RunCommand, jobs, key, measured, run_command
+from benchmarks.attribution.running import RunCommand, check_machine, jobs, key, measured, run_command
 from benchmarks.keeping import append, begin, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,13 +102,16 @@ def run_all(flags: argparse.Namespace, run: RunCommand = run_command) -> None:
     """The jobs that are not done, one line each.
 
     Raises:
-        UserError: One cannot be run, or its images are not CIFAR-10.
+        UserError: One cannot be run, its images are not CIFAR-10, or the others of its budget were run on
+            another machine.
     """
     for job, done in missing(flags):
         if done:
             continue
+        lines = read(flags.results)
+        check_machine(job, lines)
         print(f"{job.run} ...", file=sys.stderr, flush=True)
-        line = measured(job, logs=flags.logs, lines=read(flags.results), run=run)
+        line = measured(job, logs=flags.logs, lines=lines, run=run)
         if flags.results == RESULTS and not line["is_cifar10"]:
             raise UserError("These images are not CIFAR-10: write to another file, with --results.")
         append(flags.results, line)

@@ -164,7 +164,7 @@ def two_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoCores:
 )
 def test_the_processor_is_told_with_its_widest_vectors(two_cores: TwoCores, flags: str, told: str) -> None:
     two_cores(flags)
-    assert runtime._processor() == told
+    assert runtime.processor() == told
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_where_linux_does_not_tell_the_processor_nothing_is_assumed(
 ) -> None:
     monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "none")
     assert not runtime.multiplies_in_bfloat16()
-    assert runtime._processor()
+    assert runtime.processor()
 
 
 @pytest.mark.tensorflow

@@ -62,6 +62,27 @@ def jobs(
                 yield Job(cell, budget, seed, dataset, precision)
 
 
+def check_machine(job: Job, lines: Sequence[Line]) -> None:
+    """That this is the machine of the budget's other runs, as far as its processor tells.
+
+    Raises:
+        UserError: It is another one, where the same time is worth another accuracy.
+    """
+    here = _processor(runtime.processor(), runtime.num_cores())
+    for line in lines:
+        there = _processor(line["machine"]["processor"], line["machine"]["cores"])
+        if line["budget"] == job.budget.name and there != here:
+            raise UserError(
+                f"The results hold cells of {job.budget.name} that were run on {there}. This machine has "
+                f"{here}, so that the same time is worth another accuracy. "
+                "Write to another file, with --results."
+            )
+
+
+def _processor(name: str, cores: int) -> str:
+    return f"{name}, {cores} cores"
+
+
 def limits_of(job: Job, lines: Sequence[Line]) -> Any:
     """The plan of the product's search that a random one takes its limits from; `None` for other cells.
 
