@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from scipy.stats import ttest_ind
 
+from archsearch import runtime
 from archsearch.errors import UserError
 from archsearch.flags import final_parser, search_parser
 from archsearch.plan import Cost, Plan, Rung, Speed, plan_brackets
@@ -24,7 +25,7 @@ from benchmarks.attribution.cells import CELLS, Budget, Job
 from benchmarks.keeping import append, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
-MACHINE = {"processor": "a processor", "cores": 2, "gpus": []}
+MACHINE = {"processor": runtime.processor(), "cores": runtime.num_cores(), "gpus": []}
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1"}
 
 
@@ -265,6 +266,21 @@ def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path
         run_all(script, tmp_path, Runner(), "--only", "random-search", "--budget", "12m")
 
 
+@pytest.mark.parametrize("other", [{"processor": "another one, AVX-512"}, {"cores": runtime.num_cores() + 1}])
+def test_cells_of_another_machine_are_not_gone_on_with(
+    script: Any, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    """Runs of equal time on it are no runs of equal computation."""
+    there = line("no-search", 90.0) | {"machine": MACHINE | other}
+    append(tmp_path / "results.jsonl", there)
+    runner = Runner()
+    with pytest.raises(UserError, match=r"with --results\."):
+        run_all(script, tmp_path, runner, "--only", "found-modern", "--budget", "12m")
+    assert (runner.commands, read(tmp_path / "results.jsonl")) == ([], [there])
+    lines = run_all(script, tmp_path, runner, "--only", "no-search", "--budget", "90m")
+    assert len(lines) == 2
+
+
 def test_the_committed_results_are_of_cifar10_only(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -451,6 +467,15 @@ def test_the_circumstances_are_told_of_every_budget() -> None:
         "float32",
     ]
     assert all(each.endswith("; commit 0123456.") for each in of_each)
+
+
+def test_what_is_said_of_another_machine() -> None:
+    (found,) = read(ROOT / "benchmarks" / "results" / "attribution-avx2.jsonl")
+    assert (found["cell"], found["budget"], found["is_cifar10"]) == ("found-modern", "90m", True)
+    assert found["machine"]["processor"].endswith("AVX2")
+    page = " ".join((ROOT / "docs" / "attribution.md").read_text(encoding="utf-8").split())
+    shown = [f"{100 * found[name]:.2f} %" for name in ("test_accuracy", "test_accuracy_tta")]
+    assert f"the product came to {shown[0]}, six views {shown[1]}" in page
 
 
 def test_the_page_is_made_from_the_results(script: Any) -> None:

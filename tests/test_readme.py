@@ -122,11 +122,16 @@ def test_the_lift_the_readme_tells(settings: Any) -> None:
 
 
 def test_the_run_on_a_slower_machine() -> None:
-    result = read(ROOT / "docs" / "results" / "cifar10-90min-avx2" / "result.json")
+    folder, told = ROOT / "docs" / "results" / "cifar10-90min-avx2", " ".join(README.split())
+    result, settings = read(folder / "result.json"), read(folder / "settings.json")
     assert (
         f"{result['test_accuracy']:.4f}, and {result['test_accuracy_tta']:.4f} as the mean of 6 views, with "
-        f"{result['macs'] / 1e6:.1f} M macs" in " ".join(README.split())
+        f"{result['macs'] / 1e6:.1f} M macs" in told
     )
+    records, _ = read_records(folder / "trials.jsonl")
+    (best,) = [record for record in records if record.trial_id == result["trial_id"]]
+    assert origin(best, settings).startswith("near a starting point")
+    assert told_lift(records, best.trial_id, settings["plan"]) in told
 
 
 def told_lift(records: list[TrialRecord], best: str, plan: Any) -> str:
@@ -152,11 +157,23 @@ def median(rounds: list[dict[str, float]], name: str) -> float:
 
 def test_the_figures_of_speed() -> None:
     results, told = ROOT / "benchmarks" / "results", " ".join(README.split())
-    older, newer = read(results / "throughput-avx2.json"), read(results / "throughput.json")
-    ratios = sorted(each["project"] / each["plain"] for each in older["rounds"])
-    assert older["ratio"] == pytest.approx(ratios[1])
-    project, plain = (median(older["rounds"], side) for side in ("project", "plain"))
-    assert f"{project:.1f} images per second against {plain:.1f}, {ratios[1]:.1f} times as many" in told
+    slower, newer = read(results / "throughput-avx2.json"), read(results / "throughput.json")
+    project, plain = (median(slower["rounds"], side) for side in ("project", "plain"))
+    documented, smaller = (
+        {other: slower["ratios"][f"{name}{other}"] for other in ("plain", "pytorch", "matmul")}
+        for name in ("", "60m/")
+    )
+    assert documented["plain"] == pytest.approx(
+        statistics.median(each["project"] / each["plain"] for each in slower["rounds"])
+    )
+    assert (
+        f"{project:.1f} images per second against {plain:.1f}, {documented['plain']:.1f} times as many"
+    ) in told
+    assert f"That is {documented['pytorch']:.2f} times as fast as PyTorch, " in told
+    assert f"and {documented['matmul']:.2f} of the rate at which that machine multiplies matrices" in told
+    assert (
+        f"it is {smaller['plain']:.1f} times, {smaller['pytorch']:.2f} and {smaller['matmul']:.2f}." in told
+    )
     rounds = newer["rounds"]
     for row, network in (
         ("documented network, 313.5 M macs", ""),
@@ -176,8 +193,8 @@ def test_the_figures_of_speed() -> None:
             for name in ("", "60m/")
         ]
         assert said.format(*both) in told
-    # What was this project there is plain Keras here: the same layers, oneDNN on.
-    assert f"{median(rounds, 'plain') / project:.1f} times as slowly" in told
+    times = median(rounds, "project-bfloat16") / project
+    assert f"in single precision {times:.1f} times as slowly as those in bfloat16" in told
     one, two = (
         read(results / "workers.json")["searches"]["archsearch"][workers]["trials_per_hour"]
         for workers in "12"
@@ -271,9 +288,10 @@ def test_the_comparison_with_keras_tuner() -> None:
     kills, refused = both("kills-writing", "kills"), both("kills-writing", "not_opened")
     opened = [kills[side] - refused[side] for side in (0, 1)]
     kept = cells["damage-half/archsearch"]
-    # Between the third trial and the last, as the benchmark says.
-    memory = both("overhead", "memory_megabytes")
-    growth = [f"{(each[-1] - each[2]) / (len(each) - 3):.1f} MB" for each in memory]
+    growth = [
+        f"{statistics.median(each['growth_megabytes_per_trial'] for each in rounds):.1f} MB"
+        for rounds in both("overhead", "rounds")
+    ]
     assert both("damage-half", "raises") == ["JSONDecodeError", None]
     hung, ended = both("worker-killed", "still_running")
     assert hung
