@@ -1,6 +1,6 @@
 """This project against the installed Keras Tuner, cell by cell; nothing is downloaded.
 
-    python benchmarks/versus.py                        # all, some 7 minutes on 2 idle cores
+    python benchmarks/versus.py                        # all, 10 to 20 minutes on 2 idle cores
     python benchmarks/versus.py --only failures        # some rows, measured and printed
     python benchmarks/versus.py --only epochs-27/stock # one cell
 
@@ -30,14 +30,20 @@ BEGIN = begin("versus.py")
 
 
 def measured(names: list[str]) -> dict[str, Any]:
-    """The cells by name, each from processes of its own."""
-    results = {}
-    for name in names:
-        start = time.perf_counter()
-        results[name] = measured_one(name)
-        print(f"{name}: {json.dumps(results[name])}", flush=True)
-        print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
-    return results
+    """The cells by name, each from processes of its own; of a row with rounds, the sides begin in turn."""
+    rounds: dict[str, list[Any]] = {name: [] for name in names}
+    for number in range(max(map(num_rounds, names))):
+        for name in reversed(names) if number % 2 else names:
+            if number < num_rounds(name):
+                start = time.perf_counter()
+                rounds[name].append(measured_one(name))
+                print(f"{name}: {json.dumps(rounds[name][-1])}", flush=True)
+                print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
+    return {name: {"rounds": each} if num_rounds(name) > 1 else each[0] for name, each in rounds.items()}
+
+
+def num_rounds(name: str) -> int:
+    return cells.ROUNDS.get(name.split("/")[0], 1)
 
 
 def measured_one(name: str) -> dict[str, Any]:
@@ -70,14 +76,8 @@ def circumstances() -> dict[str, Any]:
 
 
 def store(results: dict[str, Any]) -> None:
-    """Into the file of results, beside the cells that were not measured now, and the table made of it."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cells": {}}
-    now = in_child(circumstances)
-    if set(results) != set(cells.names()) and found.get("versions") != now["versions"]:
-        sys.exit("The other cells were measured with other versions: measure all of them.")
-    known = found["cells"] | results
-    ordered = {name: known[name] for name in cells.names() if name in known}
-    RESULTS.write_text(json.dumps(now | {"cells": ordered}, indent=2) + "\n", encoding="utf-8")
+    """All cells, into the file of results; and the table made of it."""
+    RESULTS.write_text(json.dumps(in_child(circumstances) | {"cells": results}, indent=2) + "\n", "utf-8")
     page = PAGE.read_text(encoding="utf-8")
     lines = table.table(json.loads(RESULTS.read_text(encoding="utf-8")))
     PAGE.write_text(between(page, BEGIN, lines), encoding="utf-8")
@@ -88,7 +88,6 @@ def main() -> None:
     parser.add_argument(
         "--only", metavar="CELL", nargs="+", default=[], help="measure and print these, and store nothing"
     )
-    parser.add_argument("--store", action="store_true", help="store them nevertheless")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     try:
@@ -100,7 +99,7 @@ def main() -> None:
         print(json.dumps(cells.measure(flags.measure)))
         return
     results = measured(names)
-    if flags.store or not flags.only:
+    if not flags.only:
         store(results)
         print(f"The table is in {PAGE.relative_to(ROOT)}, the figures in {RESULTS.relative_to(ROOT)}.")
 

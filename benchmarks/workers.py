@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.keeping import begin, between
 from benchmarks.versus import table as versus_table
 from benchmarks.versus import workers as searches
+from benchmarks.versus.overhead import growth
 from benchmarks.versus.sides import OURS, SIDES, STOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,13 +67,6 @@ def trials_per_hour(journal: Sequence[Mapping[str, Any]], workers: int) -> float
         if len(started) == workers and number < len(journal):
             return 3600 * (len(journal) - number) / (journal[-1]["time"] - each["time"])
     raise RuntimeError(f"Of {workers} workers {len(started)} ended a trial, and no other trial came after.")
-
-
-def growth(megabytes: Sequence[float]) -> float:
-    """Megabytes a trial, of two or more: means of the last and the first quartile, three quarters apart."""
-    quartile = max(1, len(megabytes) // 4)
-    last, first = statistics.mean(megabytes[-quartile:]), statistics.mean(megabytes[:quartile])
-    return (last - first) / (len(megabytes) - quartile)
 
 
 def search(side: str, workers: int, trials: int) -> dict[str, Any]:

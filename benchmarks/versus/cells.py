@@ -29,6 +29,9 @@ ROWS: Mapping[str, Measure] = {
 TIMED = ("worker-killed", "overhead")
 """Rows that differ from machine to machine and from run to run; all others are the same everywhere."""
 
+ROUNDS: Mapping[str, int] = {"overhead": 3}
+"""How often a row is measured, if more than once."""
+
 ITS_OWN_PROCESSES = ("kills-training", "kills-writing")
 """Rows that start a process for every session themselves."""
 

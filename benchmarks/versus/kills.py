@@ -37,8 +37,8 @@ IN_WRITING: Mapping[str, tuple[Kill, ...]] = {
         ("trial.json", 50),
     ),
     OURS: (
-        ("settings.json", 1),
         ("trials.jsonl", 4),
+        ("settings.json", 1),
         ("best.json", 4),
         ("attempts.json", 31),
         ("trials.jsonl", 8),
@@ -47,7 +47,7 @@ IN_WRITING: Mapping[str, tuple[Kill, ...]] = {
         ("settings.json", 1),
     ),
 }
-"""One a session, on every file a side keeps its state in."""
+"""One a session, on every file a side keeps its state in; when the first one comes, trials are finished."""
 
 REFUSED = 3
 """Exit code of a session that could not open the project."""

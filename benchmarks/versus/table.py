@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from benchmarks.versus.kills import IN_TRAINING, IN_WRITING
@@ -70,15 +70,20 @@ def drawn_from(trials: Mapping[str, int]) -> str:
 
 
 def other_seconds(cell: Cell) -> str:
-    return (
-        f"{cell['other_processor_seconds_per_trial']:.2f} s of processor time, "
-        f"{cell['other_seconds_per_trial']:.2f} s of wall-clock; {cell['trials']} trials"
-    )
+    processor = of_rounds(cell, "other_processor_seconds_per_trial", 2)
+    wall_clock = of_rounds(cell, "other_seconds_per_trial", 2)
+    return f"{processor} s of processor time, {wall_clock} s of wall-clock"
 
 
 def growth(cell: Cell) -> str:
-    memory = cell["memory_megabytes"]
-    return f"{cell['growth_megabytes_per_trial']:.1f} MB ({memory[2]:.0f} to {memory[-1]:.0f} MB)"
+    trials = cell["rounds"][0]["trials"]
+    return f"{of_rounds(cell, 'growth_megabytes_per_trial', 1)} MB; {trials} trials"
+
+
+def of_rounds(cell: Cell, name: str, digits: int) -> str:
+    """Median, and the range of all."""
+    values = [each[name] for each in cell["rounds"]]
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def worker_killed(cell: Cell) -> str:

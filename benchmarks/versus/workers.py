@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.versus.overhead import BATCH, MEGABYTE, images, small_network, stock_data
+from benchmarks.versus.overhead import BATCH, MEGABYTE, PLAIN, images, small_network, stock_data
 from benchmarks.versus.processes import MAX_SHOWN
 from benchmarks.versus.sides import OURS, PROJECT, SEED, STOCK, given_settings
 
@@ -185,6 +185,8 @@ def _networks(folder: Path, plan: Plan) -> Any:
     searching = os.getpid() if "KERASTUNER_TUNER_ID" not in os.environ else None
 
     class Noted(keras_tuner.HyperModel):
+        recipe = PLAIN
+
         def build(self, hp: Any) -> Any:
             return small_network(hp)
 
