@@ -131,6 +131,8 @@ def test_the_run_on_a_slower_machine() -> None:
     records, _ = read_records(folder / "trials.jsonl")
     (best,) = [record for record in records if record.trial_id == result["trial_id"]]
     assert origin(best, settings).startswith("near a starting point")
+    (start,) = [record for record in records if origin(record, settings).startswith("starting point")]
+    assert f"led with {best.score:.4f} against {start.score:.4f}; only the leader was confirmed" in told
     assert told_lift(records, best.trial_id, settings["plan"]) in told
 
 
