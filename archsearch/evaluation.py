@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from archsearch.dataset import Images
 
 SMALLEST_PROBABILITY = 1e-7
-"""As in Keras's cross-entropy: one image that is certain and wrong must not make the loss infinite."""
+"""As in Keras's cross-entropy of probabilities: one image that is certain and wrong must not make the loss
+infinite."""
 
 SHIFTS = (0, -1, 1)
 """Pixels, of the views that are averaged."""

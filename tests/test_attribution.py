@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_rel
 
 from archsearch import runtime
 from archsearch.errors import UserError
@@ -26,6 +26,7 @@ from benchmarks.keeping import append, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINE = {"processor": runtime.processor(), "cores": runtime.num_cores(), "gpus": []}
+ELSEWHERE = MACHINE | {"processor": "another one, AVX-512"}
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1"}
 
 
@@ -266,19 +267,22 @@ def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path
         run_all(script, tmp_path, Runner(), "--only", "random-search", "--budget", "12m")
 
 
-@pytest.mark.parametrize("other", [{"processor": "another one, AVX-512"}, {"cores": runtime.num_cores() + 1}])
-def test_cells_of_another_machine_are_not_gone_on_with(
+@pytest.mark.parametrize("other", [ELSEWHERE, MACHINE | {"cores": runtime.num_cores() + 1}])
+def test_a_cell_of_another_machine_is_not_one_of_this(
     script: Any, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     """Runs of equal time on it are no runs of equal computation."""
-    there = line("no-search", 90.0) | {"machine": MACHINE | other}
-    append(tmp_path / "results.jsonl", there)
-    runner = Runner()
-    with pytest.raises(UserError, match=r"with --results\."):
-        run_all(script, tmp_path, runner, "--only", "found-modern", "--budget", "12m")
-    assert (runner.commands, read(tmp_path / "results.jsonl")) == ([], [there])
-    lines = run_all(script, tmp_path, runner, "--only", "no-search", "--budget", "90m")
-    assert len(lines) == 2
+    there = [line(cell, 90.0) | {"machine": other} for cell in ("no-search", "found-modern")]
+    for each in there:
+        append(tmp_path / "results.jsonl", each)
+    only = ("--budget", "12m", "--seeds", "0", "--only")
+    with pytest.raises(UserError, match="run --only found-modern --budget 12m first"):
+        run_all(script, tmp_path, Runner(), *only, "random-search")
+    lines = run_all(script, tmp_path, Runner(), *only, "no-search")
+    assert lines[:2] == there
+    assert [each["machine"] for each in lines[2:]] == [MACHINE]
+    assert run_all(script, tmp_path, again := Runner(), *only, "no-search") == lines
+    assert again.commands == []
 
 
 def test_the_committed_results_are_of_cifar10_only(
@@ -321,41 +325,36 @@ def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) ->
 # What the table says.
 
 
-def test_a_difference_has_welchs_interval() -> None:
-    """Deviations 1 and 1, so four degrees of freedom: 2.776 x sqrt(1/3 + 1/3) = 2.267."""
-    lines = [*group("found-modern", 94, 95, 96), *group("documented-modern", 90, 91, 92)]
+def test_a_difference_has_students_interval_of_its_pairs() -> None:
+    """Differences 4, 4 and 5: their deviation is sqrt(1/3), t of two degrees 4.3027; 4.3027 / 3 = 1.434."""
+    lines = [*group("found-modern", 94, 95, 97), *group("documented-modern", 90, 91, 92)]
     comparison = table.compared(lines, "found-modern", "documented-modern")
     assert comparison is not None
-    assert comparison.difference == pytest.approx(4.0)
-    assert comparison.half_width == pytest.approx(2.267, abs=1e-3)
-    assert str(comparison) == "+4.00 points (95 % interval +1.73 to +6.27)"
-
-
-def test_what_seeds_do_to_one_cell_does_not_blur_another() -> None:
-    """Variances 1 and 9, thirds of them 1/3 and 3: (10/3)^2 / (1/9/2 + 9/2) = 2.439 degrees of freedom, so t
-    is between the 4.303 of 2 and the 3.182 of 3. Of another cell nothing is taken.
-    """
-    lines = [*group("found-modern", 94, 95, 96), *group("no-search", 87, 90, 93)]
-    noisy = group("documented-documented", 10, 50, 90)
-    comparison = table.compared([*lines, *noisy], "found-modern", "no-search")
-    assert comparison == table.compared(lines, "found-modern", "no-search")
-    assert comparison is not None
-    assert comparison.half_width is not None
-    assert 3.182 < comparison.half_width / (10 / 3) ** 0.5 < 4.303
-    scipys = ttest_ind([94, 95, 96], [87, 90, 93], equal_var=False).confidence_interval(0.95)
+    assert comparison.differences == pytest.approx((4, 4, 5))
+    assert comparison.half_width == pytest.approx(1.434, abs=1e-3)
+    assert str(comparison) == "+4.33 points (95 % interval +2.90 to +5.77; pairs +4.00, +4.00, +5.00)"
+    scipys = ttest_rel([94, 95, 97], [90, 91, 92]).confidence_interval(0.95)
     assert comparison.half_width == pytest.approx((scipys.high - scipys.low) / 2)
 
 
-@pytest.mark.parametrize(
-    ("one", "half_width"),
-    # Of one degree of freedom, where the other cell has no variance: 12.706 x 2 / 2.
-    [((94,), None), ((94, 94), 0.0), ((93, 95), pytest.approx(12.706, abs=1e-3))],
-)
-def test_a_difference_without_a_deviation(one: tuple[float, ...], half_width: float | None) -> None:
-    lines = [*group("found-modern", *one), *group("no-search", 90, 90)]
-    assert table.compared(lines, "found-modern", "no-search") == table.Comparison(
-        pytest.approx(4.0), half_width
+def test_what_a_machine_is_worth_does_not_blur_a_difference() -> None:
+    """Ten points between the machines, none of them in the pairs."""
+    here = [line("found-modern", 94), line("no-search", 93), line("no-search", 80, seed=1)]
+    there = [line("found-modern", 84), line("no-search", 83), line("found-modern", 99, seed=2)]
+    comparison = table.compared(
+        [*here, *({**each, "machine": ELSEWHERE} for each in there)], "found-modern", "no-search"
     )
+    assert comparison is not None
+    assert comparison.differences == pytest.approx((1, 1))
+    assert comparison.half_width == pytest.approx(0, abs=1e-9)
+
+
+def test_runs_without_a_partner_are_no_difference() -> None:
+    lines = [line("found-modern", 94), line("no-search", 90, seed=1)]
+    assert table.compared(lines, "found-modern", "no-search") is None
+    elsewhere = line("no-search", 90) | {"machine": ELSEWHERE}
+    assert table.compared([line("found-modern", 94), elsewhere], "found-modern", "no-search") is None
+    assert not list(table.effects(lines))
 
 
 @pytest.mark.parametrize(
@@ -364,11 +363,11 @@ def test_a_difference_without_a_deviation(one: tuple[float, ...], half_width: fl
         ((94, 95, 96), ": the network found does better than the documented one."),
         ((86, 87, 88), ": the network found does worse than the documented one."),
         (
-            (91, 92, 93),
+            (93, 91, 92),
             ": the network found does better than the documented one, but within noise, so not shown.",
         ),
         (
-            (89, 90, 91),
+            (87, 91, 92),
             ": the network found does worse than the documented one, but within noise, so not shown.",
         ),
         ((90, 91, 92), ": no difference."),
@@ -376,7 +375,7 @@ def test_a_difference_without_a_deviation(one: tuple[float, ...], half_width: fl
 )
 def test_structure_is_said_in_each_direction(found: tuple[float, ...], said: str) -> None:
     lines = [*group("found-modern", *found), *group("documented-modern", 90, 91, 92)]
-    (sentence,) = [each for each in table.remarks(lines) if each.startswith("Structure")]
+    (sentence,) = [each for each in table.effects(lines) if each.startswith("Structure")]
     assert sentence.startswith("Structure, under the modern recipe")
     assert sentence.endswith(said)
 
@@ -385,21 +384,20 @@ def test_structure_is_said_in_each_direction(found: tuple[float, ...], said: str
     ("fixed", "said"),
     [
         ((98, 99, 100), ": **no search wins**."),
-        ((95, 96, 97), ": **no search wins**, but within noise, so not shown."),
+        ((99, 95, 96), ": **no search wins**, but within noise, so not shown."),
         ((90, 91, 92), ": the search is worth its time."),
     ],
 )
 def test_the_table_says_whether_no_search_wins(fixed: tuple[float, ...], said: str) -> None:
     lines = [*group("found-modern", 94, 95, 96), *group("no-search", *fixed)]
-    (sentence,) = [each for each in table.remarks(lines) if each.startswith("Searching")]
+    (sentence,) = [each for each in table.effects(lines) if each.startswith("Searching")]
     assert sentence.endswith(said)
 
 
 def test_single_runs_get_a_direction_but_no_interval() -> None:
     lines = [line("found-modern", 94.0, budget="90m"), line("no-search", 94.5, budget="90m")]
-    said = " ".join(table.remarks(lines))
-    assert "-0.50 points: **no search wins**, without an interval." in said
-    assert "Where a cell was run once, there is no interval." in said
+    (said,) = table.effects(lines)
+    assert said.endswith(": -0.50 points: **no search wins**, without an interval.")
 
 
 def test_training_is_said_of_both_networks() -> None:
@@ -409,7 +407,7 @@ def test_training_is_said_of_both_networks() -> None:
         *group("found-documented", 85, 86, 87),
         *group("found-modern", 80, 81, 82),
     ]
-    said = [each for each in table.remarks(lines) if each.startswith("Training")]
+    said = [each for each in table.effects(lines) if each.startswith("Training")]
     assert [each.split(":")[0] for each in said] == [
         "Training, of the documented network",
         "Training, of the found network",
@@ -422,7 +420,7 @@ def test_a_row_shows_mean_and_deviation_and_never_the_best() -> None:
     rows = list(table.rows(group("no-search", 90, 91, 95)))
     accuracy = "92.00 ± 2.65"  # squares 4, 1, 9; 14 / 2 = 7
     assert rows[2:] == [
-        f"| no search: a fixed network, modern recipe | {accuracy} | {accuracy} | 3 "
+        f"| no search: a fixed network, modern recipe | {accuracy} | {accuracy} | 0, 1, 2 "
         "| 20 ± 0 | 12 ± 0 | 12.0 ± 0.0 |"
     ]
     assert "95" not in rows[2]
@@ -437,8 +435,8 @@ def test_runs_that_are_not_of_equal_time_are_named(seconds: float, equal: bool) 
 
 def test_what_was_not_run_is_named_and_nothing_is_said_of_it() -> None:
     said = list(table.remarks([line("found-modern", 94.0, budget="90m")]))
-    assert said[0] == "Not run yet: no-search, random-search."
-    assert not any(each.startswith(("Searching", "Hyperband,")) for each in said)
+    assert said[0] == "Not run: no-search, random-search."
+    assert not list(table.effects([line("found-modern", 94.0, budget="90m")]))
 
 
 def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_have_had() -> None:
@@ -458,23 +456,37 @@ def test_runs_in_another_precision_are_named() -> None:
     assert not any("precision" in each for each in table.remarks([one, line("no-search", 90.0)]))
 
 
-def test_the_circumstances_are_told_of_every_budget() -> None:
-    told = list(table.table([line("no-search", 90.0), line("no-search", 94.0, budget="90m")]))
-    titles = [number for number, each in enumerate(told) if each.startswith("###")]
-    of_each = [told[titles[1] - 2], told[-1]]
-    assert [each.partition("; trained in ")[2].partition(";")[0] for each in of_each] == [
-        "mixed_bfloat16",
-        "float32",
+def test_every_budget_and_machine_has_its_rows_and_circumstances() -> None:
+    lines = [
+        *group("found-modern", 94, 95),
+        *group("no-search", 93, 94),
+        line("no-search", 97, seed=2) | {"machine": ELSEWHERE, "precision": "float32"},
+        line("found-modern", 99, seed=2) | {"machine": ELSEWHERE, "precision": "float32"},
+        line("no-search", 94.0, budget="90m"),
     ]
-    assert all(each.endswith("; commit 0123456.") for each in of_each)
+    told = list(table.table(lines))
+    assert [each for each in told if each.startswith("###")] == [
+        "### 12 min for every cell",
+        "### 90 min for every cell",
+    ]
+    machines = [(each["processor"], each["cores"]) for each in (MACHINE, ELSEWHERE, MACHINE)]
+    precisions = ("mixed_bfloat16", "float32", "float32")
+    assert [each for each in told if each.startswith("On ")] == [
+        f"On {processor}, {cores} cores (no GPU; trained in {precision}; TensorFlow 2.21.0, Keras 3.15.1; "
+        "commit 0123456):"
+        for (processor, cores), precision in zip(machines, precisions, strict=True)
+    ]
+    assert sum(each.startswith("| no search: a fixed network") for each in told) == 3
+    (searching,) = [each for each in told if each.startswith("- Searching")]
+    assert "; pairs +1.00, +1.00, +2.00)" in searching
+    assert told.index(searching) == told.index("### 90 min for every cell") - 2
 
 
-def test_what_is_said_of_another_machine() -> None:
-    (found,) = read(ROOT / "benchmarks" / "results" / "attribution-avx2.jsonl")
-    assert (found["cell"], found["budget"], found["is_cifar10"]) == ("found-modern", "90m", True)
-    assert found["machine"]["processor"].endswith("AVX2")
+def test_what_is_said_of_another_machine(script: Any) -> None:
+    slow = [each for each in read(script["RESULTS"]) if each["machine"]["processor"].endswith("AVX2")]
+    assert {(each["cell"], each["budget"]) for each in slow} == {("found-modern", "90m")}
     page = " ".join((ROOT / "docs" / "attribution.md").read_text(encoding="utf-8").split())
-    shown = [f"{100 * found[name]:.2f} %" for name in ("test_accuracy", "test_accuracy_tta")]
+    shown = [f"{100 * slow[0][name]:.2f} %" for name in ("test_accuracy", "test_accuracy_tta")]
     assert f"the product came to {shown[0]}, six views {shown[1]}" in page
 
 

@@ -21,8 +21,23 @@ from benchmarks.keeping import Line
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+def machine_of(line: Line) -> str:
+    """Where a line was measured, as far as the processor tells: there the same time is worth the same."""
+    return _machine(line["machine"]["processor"], line["machine"]["cores"])
+
+
+def of_this_machine(lines: Sequence[Line]) -> list[Line]:
+    """Those that were measured here, which alone are gone on with."""
+    here = _machine(runtime.processor(), runtime.num_cores())
+    return [line for line in lines if machine_of(line) == here]
+
+
+def _machine(processor: str, cores: int) -> str:
+    return f"{processor}, {cores} cores"
+
+
 def key(line: Line) -> tuple[str, str, int]:
-    """Cell, budget and seed, of which there is one line."""
+    """Cell, budget and seed, of which there is one line on a machine."""
     return line["cell"], line["budget"], line["seed"]
 
 
@@ -62,27 +77,6 @@ def jobs(
                 yield Job(cell, budget, seed, dataset, precision)
 
 
-def check_machine(job: Job, lines: Sequence[Line]) -> None:
-    """That this is the machine of the budget's other runs, as far as its processor tells.
-
-    Raises:
-        UserError: It is another one, where the same time is worth another accuracy.
-    """
-    here = _processor(runtime.processor(), runtime.num_cores())
-    for line in lines:
-        there = _processor(line["machine"]["processor"], line["machine"]["cores"])
-        if line["budget"] == job.budget.name and there != here:
-            raise UserError(
-                f"The results hold cells of {job.budget.name} that were run on {there}. This machine has "
-                f"{here}, so that the same time is worth another accuracy. "
-                "Write to another file, with --results."
-            )
-
-
-def _processor(name: str, cores: int) -> str:
-    return f"{name}, {cores} cores"
-
-
 def limits_of(job: Job, lines: Sequence[Line]) -> Any:
     """The plan of the product's search that a random one takes its limits from; `None` for other cells.
 
@@ -107,7 +101,7 @@ def measured(job: Job, *, logs: str, lines: Sequence[Line], run: RunCommand = ru
     Args:
         job: What is run.
         logs: Folder of all runs, from the project's folder.
-        lines: Of the jobs that are done.
+        lines: Of the jobs that are done on this machine.
         run: Runs a command; another one in tests.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from archsearch.quantities import format_seconds
 from benchmarks.attribution.cells import CELLS, PRODUCT, Budget, series
+from benchmarks.attribution.running import machine_of
 from benchmarks.keeping import Line
 
 EQUAL = 0.05
@@ -73,11 +74,27 @@ EFFECTS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of two cells, in points."""
+    """Of two cells, in points.
 
-    difference: float
-    half_width: float | None
-    """Of the 95 % interval; `None` where one of the cells was not run twice."""
+    Args:
+        differences: One of each pair of runs with the same seed on the same machine.
+    """
+
+    differences: tuple[float, ...]
+
+    @property
+    def difference(self) -> float:
+        return statistics.mean(self.differences)
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the 95 % interval, Student's of the differences; `None` of a single pair."""
+        pairs = len(self.differences)
+        if pairs < 2:
+            return None
+        from scipy.special import stdtrit
+
+        return float(stdtrit(pairs - 1, 0.975)) * statistics.stdev(self.differences) / pairs**0.5
 
     @property
     def is_noise(self) -> bool:
@@ -88,7 +105,8 @@ class Comparison:
         if self.half_width is None:
             return f"{self.difference:+.2f} points"
         low, high = self.difference - self.half_width, self.difference + self.half_width
-        return f"{self.difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"
+        each = ", ".join(f"{one:+.2f}" for one in self.differences)
+        return f"{self.difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; pairs {each})"
 
 
 def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> list[float]:
@@ -97,29 +115,28 @@ def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> lis
 
 
 def compared(lines: Sequence[Line], cell: str, reference: str) -> Comparison | None:
-    """The means of two cells, with Welch's interval; `None` if one was not run.
+    """Two cells, pair by pair; `None` if no machine ran both with one seed.
 
-    Nothing is pooled: a constant rate moves the accuracy far more from run to run than one that decays.
+    The same time is worth another accuracy on another machine, so that only runs of one machine are taken
+    from each other.
 
     Args:
-        lines: Of one budget.
+        lines: Of one budget, in the order in which the pairs are told.
         cell: What is looked at.
         reference: What is taken off.
     """
-    one, other = points(lines, cell), points(lines, reference)
-    if not one or not other:
-        return None
-    difference = statistics.mean(one) - statistics.mean(other)
-    if min(len(one), len(other)) < 2:
-        return Comparison(difference, None)
-    from scipy.special import stdtrit
+    of_reference = {pair(line): 100 * line["test_accuracy"] for line in lines if line["cell"] == reference}
+    differences = tuple(
+        100 * line["test_accuracy"] - of_reference[pair(line)]
+        for line in lines
+        if line["cell"] == cell and pair(line) in of_reference
+    )
+    return Comparison(differences) if differences else None
 
-    parts = [(statistics.variance(each) / len(each), len(each) - 1) for each in (one, other)]
-    square = sum(part for part, _ in parts)
-    if square == 0:
-        return Comparison(difference, 0.0)
-    freedom = square**2 / sum(part**2 / degrees for part, degrees in parts)
-    return Comparison(difference, float(stdtrit(freedom, 0.975)) * square**0.5)
+
+def pair(line: Line) -> tuple[str, int]:
+    """Machine and seed."""
+    return machine_of(line), line["seed"]
 
 
 def sentence(lines: Sequence[Line], effect: Effect) -> str | None:
@@ -144,39 +161,38 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def rows(lines: Sequence[Line]) -> Iterator[str]:
-    """Of one budget."""
-    yield (
-        "| cell | test accuracy, one view, % | several views averaged, % | runs | M macs | epochs | minutes |"
-    )
+    """Of one budget on one machine."""
+    accuracies = "test accuracy, one view, % | several views averaged, %"
+    yield f"| cell | {accuracies} | seeds | M macs | epochs | minutes |"
     yield "|---|---|---|---|---|---|---|"
     for name, cell in CELLS.items():
         group = [line for line in lines if line["cell"] == name]
         if not group:
             continue
-        accuracies = (spread(points(group, name, which)) for which in ("test_accuracy", "test_accuracy_tta"))
+        shown = [spread(points(group, name, which)) for which in ("test_accuracy", "test_accuracy_tta")]
+        seeds = ", ".join(str(line["seed"]) for line in group)
         sizes = (
             spread([line["macs"] / 1e6 for line in group], 0),
             spread([line["num_epochs"] for line in group], 0),
             spread([line["seconds"] / 60 for line in group], 1),
         )
-        yield f"| {cell.title} | {' | '.join([*accuracies, str(len(group)), *sizes])} |"
+        yield f"| {cell.title} | {' | '.join([*shown, seeds, *sizes])} |"
 
 
-def remarks(lines: Sequence[Line]) -> Iterator[str]:
-    """Of one budget: what each thing is worth, and whether the comparison is fair."""
-    budget = Budget(lines[0]["budget"])
-    missing = [name for name in series(budget.name).cells if not points(lines, name)]
-    if missing:
-        yield f"Not run yet: {', '.join(missing)}."
+def effects(lines: Sequence[Line]) -> Iterator[str]:
+    """Of one budget on all machines: what each thing is worth."""
     for effect in EFFECTS:
         said = sentence(lines, effect)
         if said is not None:
             yield said
-    compared_cells = [compared(lines, effect.cell, effect.reference) for effect in EFFECTS]
-    if any(each is not None and each.half_width is not None for each in compared_cells):
-        yield "The intervals are Welch's, from the runs of the two cells alone."
-    else:
-        yield "Where a cell was run once, there is no interval."
+
+
+def remarks(lines: Sequence[Line]) -> Iterator[str]:
+    """Of one budget on one machine: what is missing, what was narrowed, and whether the cells are equal."""
+    budget = Budget(lines[0]["budget"])
+    missing = [name for name in series(budget.name).cells if not points(lines, name)]
+    if missing:
+        yield f"Not run: {', '.join(missing)}."
     for name in ("documented-documented", "documented-modern"):
         group = [line for line in lines if line["cell"] == name]
         if group:
@@ -202,13 +218,9 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def circumstances(lines: Sequence[Line]) -> str:
-    """Machines, precisions, versions and commits of all lines."""
+    """Precisions, versions and commits of all lines of one machine."""
     found = [
-        dict.fromkeys(
-            f"{line['machine']['processor']}, {line['machine']['cores']} cores, "
-            f"{', '.join(line['machine']['gpus']) or 'no GPU'}"
-            for line in lines
-        ),
+        dict.fromkeys(", ".join(line["machine"]["gpus"]) or "no GPU" for line in lines),
         dict.fromkeys(f"trained in {line['precision']}" for line in lines),
         dict.fromkeys(
             f"TensorFlow {line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
@@ -216,11 +228,11 @@ def circumstances(lines: Sequence[Line]) -> str:
         ),
         dict.fromkeys(f"commit {str(line['git_commit'])[:7]}" for line in lines),
     ]
-    return "; ".join(" and ".join(each) for each in found) + "."
+    return "; ".join(" and ".join(each) for each in found)
 
 
 def table(lines: Sequence[Line]) -> Iterator[str]:
-    """All budgets, the shortest first."""
+    """All budgets, the shortest first; of each all machines, and then what they say together."""
     if not lines:
         yield "Nothing was run yet."
         return
@@ -228,11 +240,20 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
     for number, budget in enumerate(budgets):
         if number:
             yield ""
-        group = [line for line in lines if line["budget"] == budget]
+        group = sorted((line for line in lines if line["budget"] == budget), key=lambda line: line["seed"])
         yield f"### {format_seconds(Budget(budget).seconds)} for every cell"
-        yield ""
-        yield from rows(group)
-        yield ""
-        yield from (f"- {remark}" for remark in remarks(group))
-        yield ""
-        yield circumstances(group)
+        for machine in dict.fromkeys(machine_of(line) for line in lines):
+            here = [line for line in group if machine_of(line) == machine]
+            if here:
+                yield ""
+                yield f"On {machine} ({circumstances(here)}):"
+                yield ""
+                yield from rows(here)
+                yield ""
+                yield from (f"- {remark}" for remark in remarks(here))
+        said = list(effects(group))
+        if said:
+            yield ""
+            yield "What each thing is worth, from pairs of runs with the same seed on the same machine:"
+            yield ""
+            yield from (f"- {each}" for each in said)
