@@ -232,6 +232,10 @@ def test_what_the_accuracy_comes_from() -> None:
     assert f"The network found is {structure} than the documented one under the modern recipe" in told
     recipe = better("documented-modern", "documented-documented")
     assert f"the modern recipe {recipe} than the documented one on the documented network" in told
+    old = compared(short, "found-documented", "documented-documented")
+    assert old is not None
+    assert (len(old.differences), old.is_noise) == (3, True)
+    assert "Under the documented recipe three pairs do not tell the two networks apart." in told
     assert f"The product is {better('found-modern', 'random-search')} than random search." in told
     fixed = better("no-search", "found-modern")
     assert f"trained for all 12 minutes, did {fixed} than 4 minutes of search and 8 of training" in told
