@@ -41,6 +41,15 @@ def without_tensorflow(request: pytest.FixtureRequest) -> Iterator[None]:
         assert "tensorflow" not in sys.modules, "This test imports TensorFlow: mark it `tensorflow`."
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same weights in every run, where a test does not seed them itself."""
+    if "tensorflow" in sys.modules:
+        import keras
+
+        keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tensorflow() -> Any:
     """TensorFlow, set up as the program sets it up."""
