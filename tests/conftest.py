@@ -43,7 +43,10 @@ def without_tensorflow(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The same weights in every run, where a test does not seed them itself."""
+    """The same weights in every run, where a test does not seed them itself.
+
+    Not in the first test of a process, if that one loads TensorFlow without the fixture below.
+    """
     if "tensorflow" in sys.modules:
         import keras
 

@@ -242,15 +242,14 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
             yield ""
         group = sorted((line for line in lines if line["budget"] == budget), key=lambda line: line["seed"])
         yield f"### {format_seconds(Budget(budget).seconds)} for every cell"
-        for machine in dict.fromkeys(machine_of(line) for line in lines):
+        for machine in dict.fromkeys(machine_of(line) for line in group):
             here = [line for line in group if machine_of(line) == machine]
-            if here:
-                yield ""
-                yield f"On {machine} ({circumstances(here)}):"
-                yield ""
-                yield from rows(here)
-                yield ""
-                yield from (f"- {remark}" for remark in remarks(here))
+            yield ""
+            yield f"On {machine} ({circumstances(here)}):"
+            yield ""
+            yield from rows(here)
+            yield ""
+            yield from (f"- {remark}" for remark in remarks(here))
         said = list(effects(group))
         if said:
             yield ""
