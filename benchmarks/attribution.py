@@ -24,8 +24,8 @@ spent on a search is not spent on training:
 No choice sees the test part: each training ends with its one reading, in one view and in several averaged.
 What is trained at the end is trained on the validation part too, in every cell.
 One line of benchmarks/results/attribution.jsonl a finished cell; one that stands there is skipped, one that
-was killed starts over. On another machine equal time is other computation: there all cells are missing, and
-only cells of one machine and one seed are taken from each other.
+was killed starts over. On another machine, or in another precision, equal time is other computation: there
+all cells are missing, and only cells of one machine and one seed are taken from each other.
 Needs CIFAR-10: downloaded, or given with --dataset.
 """
 
@@ -35,8 +35,8 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -44,9 +44,19 @@ from archsearch.errors import UserError
 from archsearch.runtime import PRECISIONS
 from archsearch.settings import parse_time
 from benchmarks.attribution import table
-from benchmarks.attribution.cells import CELLS, SERIES, Budget
-from benchmarks.attribution.running import RunCommand, jobs, key, measured, of_this_machine, run_command
-from benchmarks.keeping import append, begin, between, read
+from benchmarks.attribution.cells import CELLS, SERIES, Budget, Job
+from benchmarks.attribution.running import (
+    RunCommand,
+    facts,
+    here,
+    jobs,
+    key,
+    machine_of,
+    measured,
+    of_machine,
+    run_command,
+)
+from benchmarks.keeping import Line, append, begin, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "attribution.jsonl"
@@ -85,18 +95,20 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--table", action="store_true", help="print the table of what there is, and end")
     add("--store", action="store_true", help="put it in docs/attribution.md, and end")
     add("--train", help=argparse.SUPPRESS)
+    add("--here", choices=PRECISIONS, help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
     if Path(flags.dataset).exists():  # the cells run in the project's folder, whatever this one is
         flags.dataset = str(Path(flags.dataset).resolve())
     return flags
 
 
-def missing(flags: argparse.Namespace) -> Any:
-    """Every job that is asked for, and whether it is done on this machine."""
+def asked(flags: argparse.Namespace, machine: Line) -> Iterator[tuple[Job, list[Line], bool]]:
+    """Every job that is asked for, what was measured on this machine before it, and whether it is done."""
     for each in flags.budget:
         which = {"cells": flags.only, "seeds": flags.seeds, "dataset": flags.dataset}
-        for job in jobs(each, **which, precision=flags.precision):
-            yield job, any(key(line) == job.key for line in of_this_machine(read(flags.results)))
+        for job in jobs(each, **which, precision=machine["precision"]):
+            lines = of_machine(read(flags.results), machine_of(machine))
+            yield job, lines, any(key(line) == job.key for line in lines)
 
 
 def run_all(flags: argparse.Namespace, run: RunCommand = run_command) -> None:
@@ -105,11 +117,11 @@ def run_all(flags: argparse.Namespace, run: RunCommand = run_command) -> None:
     Raises:
         UserError: One cannot be run, or its images are not CIFAR-10.
     """
-    for job, done in missing(flags):
+    for job, lines, done in asked(flags, here(flags.precision, run)):
         if done:
             continue
         print(f"{job.run} ...", file=sys.stderr, flush=True)
-        line = measured(job, logs=flags.logs, lines=of_this_machine(read(flags.results)), run=run)
+        line = measured(job, logs=flags.logs, lines=lines, run=run)
         if flags.results == RESULTS and not line["is_cifar10"]:
             raise UserError("These images are not CIFAR-10: write to another file, with --results.")
         append(flags.results, line)
@@ -126,8 +138,10 @@ def main(argv: list[str]) -> None:
         from benchmarks.attribution.fixed import train
 
         print(json.dumps(train(**json.loads(flags.train))))
+    elif flags.here:
+        print(json.dumps(facts(flags.here)))
     elif flags.list:
-        for job, done in missing(flags):
+        for job, _, done in asked(flags, here(flags.precision)):
             print(f"{'done' if done else 'missing':8}{job.budget.name:>5}  seed {job.seed}  {job.cell}")
     elif flags.table:
         print("\n".join(table.table(read(flags.results))))
@@ -137,11 +151,11 @@ def main(argv: list[str]) -> None:
     else:
         # So that the process of a cell ends with this one.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        try:
-            run_all(flags)
-        except UserError as error:
-            sys.exit(f"error: {error}")
+        run_all(flags)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

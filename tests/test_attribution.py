@@ -25,8 +25,10 @@ from benchmarks.attribution.cells import CELLS, Budget, Job
 from benchmarks.keeping import append, between, read
 
 ROOT = Path(__file__).resolve().parent.parent
-MACHINE = {"processor": runtime.processor(), "cores": runtime.num_cores(), "gpus": []}
+MACHINE = {"processor": "one of two, AVX-512", "cores": 2, "gpus": []}
+PRECISION = "mixed_bfloat16"
 ELSEWHERE = MACHINE | {"processor": "another one, AVX-512"}
+HERE = {"machine": MACHINE, "precision": PRECISION}
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1"}
 
 
@@ -50,7 +52,7 @@ def line(cell: str, accuracy: float, *, seed: int = 0, budget: str = "12m", seco
         "num_epochs": 12,
         "hyperparameters": {"width": 0.25},
         "epochs_at_width_1": 0.9,
-        "precision": "mixed_bfloat16" if budget == "12m" else "float32",
+        "precision": PRECISION,
         "machine": MACHINE,
         "versions": VERSIONS,
         "git_commit": "0123456789abcdef",
@@ -68,6 +70,8 @@ class Runner:
         self.commands: list[list[str]] = []
 
     def __call__(self, arguments: Sequence[str]) -> str:
+        if "--here" in arguments:
+            return f"something printed\n{json.dumps(HERE)}\n"
         self.commands.append(list(arguments))
         if "--train" in arguments:
             request = json.loads(arguments[-1])
@@ -84,7 +88,7 @@ class Runner:
 def leave_final(folder: Path) -> None:
     folder.mkdir(parents=True)
     result = dict.fromkeys(running.RESULTS, 1) | {"test_accuracy": 0.9, "test_accuracy_tta": 0.91}
-    result |= {"published": None, "machine": MACHINE, "versions": VERSIONS}
+    result |= {"published": None, "machine": MACHINE, "precision": PRECISION, "versions": VERSIONS}
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "history.json").write_text(json.dumps({"epochs": [{"accuracy": 0.5}, {"accuracy": 0.8}]}))
 
@@ -139,11 +143,20 @@ def test_twelve_minutes_run_every_cell_three_times_and_ninety_three_cells_once(
     script: Any, tmp_path: Path
 ) -> None:
     flags = script["parse"](["--results", str(tmp_path / "none")])
-    asked = [job.key for job, done in script["missing"](flags) if not done]
+    asked = [job.key for job, _, done in script["asked"](flags, HERE) if not done]
     short = {(cell, "12m", seed) for cell in CELLS for seed in (0, 1, 2)}
     long = {(cell, "90m", 0) for cell in ("found-modern", "no-search", "random-search")}
     assert len(asked) == 21
     assert set(asked) == short | long
+
+
+def test_every_cell_is_told_the_precision_that_auto_comes_to(script: Any, tmp_path: Path) -> None:
+    run_all(script, tmp_path, runner := Runner(), "--budget", "12m", "--seeds", "1")
+    searches = [command for command in runner.commands if command[0] == "search.py"]
+    given = [search[search.index("--precision") + 1] for search in searches]
+    trained = [json.loads(command[-1])["precision"] for command in runner.commands if "--train" in command]
+    assert (len(given), len(trained)) == (3, 3)
+    assert {*given, *trained} == {PRECISION}
 
 
 def test_a_budget_is_the_same_however_it_is_written(script: Any) -> None:
@@ -267,12 +280,20 @@ def test_random_search_before_the_product_is_refused(script: Any, tmp_path: Path
         run_all(script, tmp_path, Runner(), "--only", "random-search", "--budget", "12m")
 
 
-@pytest.mark.parametrize("other", [ELSEWHERE, MACHINE | {"cores": runtime.num_cores() + 1}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"machine": ELSEWHERE},
+        {"machine": MACHINE | {"cores": 3}},
+        {"machine": MACHINE | {"gpus": ["/physical_device:GPU:0"]}},
+        {"precision": "float32"},
+    ],
+)
 def test_a_cell_of_another_machine_is_not_one_of_this(
     script: Any, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     """Runs of equal time on it are no runs of equal computation."""
-    there = [line(cell, 90.0) | {"machine": other} for cell in ("no-search", "found-modern")]
+    there = [line(cell, 90.0) | other for cell in ("no-search", "found-modern")]
     for each in there:
         append(tmp_path / "results.jsonl", each)
     only = ("--budget", "12m", "--seeds", "0", "--only")
@@ -280,7 +301,7 @@ def test_a_cell_of_another_machine_is_not_one_of_this(
         run_all(script, tmp_path, Runner(), *only, "random-search")
     lines = run_all(script, tmp_path, Runner(), *only, "no-search")
     assert lines[:2] == there
-    assert [each["machine"] for each in lines[2:]] == [MACHINE]
+    assert [(each["machine"], each["precision"]) for each in lines[2:]] == [(MACHINE, PRECISION)]
     assert run_all(script, tmp_path, again := Runner(), *only, "no-search") == lines
     assert again.commands == []
 
@@ -300,6 +321,15 @@ def test_the_committed_results_are_of_cifar10_only(
 def test_a_command_that_fails_is_named() -> None:
     with pytest.raises(UserError, match=r"search\.py --no-such-flag ended with status 2"):
         running.run_command(["search.py", "--no-such-flag"])
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize("asked", ["auto", "float32"])
+def test_where_a_line_will_be_measured_is_asked_of_tensorflow(asked: str) -> None:
+    here: dict[str, Any] = {"machine": runtime.machine()}
+    here["precision"] = runtime.fast_precision() if asked == "auto" else asked
+    assert running.machine_of(running.here(asked)) == running.machine_of(here)
 
 
 @pytest.mark.end_to_end
@@ -447,35 +477,25 @@ def test_a_narrowed_documented_network_says_how_many_epochs_its_own_width_would_
     )
 
 
-def test_runs_in_another_precision_are_named() -> None:
-    one, other = line("found-modern", 94.0), line("no-search", 94.0) | {"precision": "float32"}
-    said = [each for each in table.remarks([one, other]) if each.startswith("Not of one precision")]
-    assert [each.partition(": ")[2] for each in said] == [
-        "found-modern 0 in mixed_bfloat16; no-search 0 in float32."
-    ]
-    assert not any("precision" in each for each in table.remarks([one, line("no-search", 90.0)]))
-
-
 def test_every_budget_and_machine_has_its_rows_and_circumstances() -> None:
     lines = [
         *group("found-modern", 94, 95),
         *group("no-search", 93, 94),
-        line("no-search", 97, seed=2) | {"machine": ELSEWHERE, "precision": "float32"},
-        line("found-modern", 99, seed=2) | {"machine": ELSEWHERE, "precision": "float32"},
-        line("no-search", 94.0, budget="90m"),
+        line("no-search", 97, seed=2) | {"precision": "float32"},
+        line("found-modern", 99, seed=2) | {"precision": "float32"},
+        line("no-search", 94.0, budget="90m") | {"machine": ELSEWHERE | {"gpus": ["GPU:0", "GPU:1"]}},
     ]
     told = list(table.table(lines))
     assert [each for each in told if each.startswith("###")] == [
         "### 12 min for every cell",
         "### 90 min for every cell",
     ]
-    machines = [(each["processor"], each["cores"]) for each in (MACHINE, ELSEWHERE, MACHINE)]
-    precisions = ("mixed_bfloat16", "float32", "float32")
-    assert [each for each in told if each.startswith("On ")] == [
-        f"On {processor}, {cores} cores (no GPU; trained in {precision}; TensorFlow 2.21.0, Keras 3.15.1; "
-        "commit 0123456):"
-        for (processor, cores), precision in zip(machines, precisions, strict=True)
+    assert [each.partition(" (")[0] for each in told if each.startswith("On ")] == [
+        "On one of two, AVX-512, 2 cores, no GPU, in mixed_bfloat16",
+        "On one of two, AVX-512, 2 cores, no GPU, in float32",
+        "On another one, AVX-512, 2 cores, GPU:0, GPU:1, in mixed_bfloat16",
     ]
+    assert sum(each.endswith(" (TensorFlow 2.21.0, Keras 3.15.1; commit 0123456):") for each in told) == 3
     assert sum(each.startswith("| no search: a fixed network") for each in told) == 3
     (searching,) = [each for each in told if each.startswith("- Searching")]
     assert "; pairs +1.00, +1.00, +2.00)" in searching

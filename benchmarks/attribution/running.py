@@ -22,18 +22,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def machine_of(line: Line) -> str:
-    """Where a line was measured, as far as the processor tells: there the same time is worth the same."""
-    return _machine(line["machine"]["processor"], line["machine"]["cores"])
+    """Where a line was measured, and in what precision: there the same time is worth the same."""
+    machine = line["machine"]
+    gpus = ", ".join(machine["gpus"]) or "no GPU"
+    return f"{machine['processor']}, {machine['cores']} cores, {gpus}, in {line['precision']}"
 
 
-def of_this_machine(lines: Sequence[Line]) -> list[Line]:
-    """Those that were measured here, which alone are gone on with."""
-    here = _machine(runtime.processor(), runtime.num_cores())
-    return [line for line in lines if machine_of(line) == here]
-
-
-def _machine(processor: str, cores: int) -> str:
-    return f"{processor}, {cores} cores"
+def of_machine(lines: Sequence[Line], machine: str) -> list[Line]:
+    """Those that were measured there: on this machine, they alone are gone on with."""
+    return [line for line in lines if machine_of(line) == machine]
 
 
 def key(line: Line) -> tuple[str, str, int]:
@@ -58,8 +55,26 @@ def run_command(arguments: Sequence[str]) -> str:
     return ran.stdout
 
 
+def here(precision: str, run: RunCommand = run_command) -> Line:
+    """As much of a line as tells its machine, of those that are measured now.
+
+    Which GPUs there are, and what "auto" comes to, TensorFlow tells, in a process of its own.
+
+    Args:
+        precision: One of `runtime.PRECISIONS`.
+        run: Runs a command; another one in tests.
+    """
+    told: Line = json.loads(run(["benchmarks/attribution.py", "--here", precision]).splitlines()[-1])
+    return told
+
+
+def facts(precision: str) -> Line:
+    """What `here` prints; this process gets TensorFlow."""
+    return {"machine": runtime.machine(), "precision": runtime.set_precision(precision)}
+
+
 def jobs(
-    budget: Budget, *, cells: Sequence[str], seeds: Sequence[int], dataset: str, precision: str = "auto"
+    budget: Budget, *, cells: Sequence[str], seeds: Sequence[int], dataset: str, precision: str
 ) -> Iterator[Job]:
     """All that is asked for, in the order in which it is run: seed by seed.
 
@@ -68,7 +83,7 @@ def jobs(
         cells: Names; empty for those of the budget's series.
         seeds: Empty for those of the budget's series.
         dataset: A name or a path.
-        precision: One of `runtime.PRECISIONS`.
+        precision: Of all of them: one of `runtime.PRECISIONS`.
     """
     usual = series(budget.name)
     for seed in seeds or usual.seeds:

@@ -199,13 +199,6 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
             width = spread([line["hyperparameters"]["width"] for line in group])
             epochs = statistics.mean(line["epochs_at_width_1"] for line in group)
             yield f"{CELLS[name].title}: at width {width}; at width 1, {epochs:.1f} epochs would have fitted."
-    in_each = {
-        precision: [f"{line['cell']} {line['seed']}" for line in lines if line["precision"] == precision]
-        for precision in dict.fromkeys(line["precision"] for line in lines)
-    }
-    if len(in_each) > 1:
-        told = "; ".join(f"{', '.join(runs)} in {precision}" for precision, runs in in_each.items())
-        yield f"Not of one precision, so not of one speed, by cell and seed: {told}."
     off = [
         f"{line['cell']} with seed {line['seed']} took {format_seconds(line['seconds'])}"
         for line in lines
@@ -218,10 +211,8 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def circumstances(lines: Sequence[Line]) -> str:
-    """Precisions, versions and commits of all lines of one machine."""
+    """Versions and commits of all lines of one machine."""
     found = [
-        dict.fromkeys(", ".join(line["machine"]["gpus"]) or "no GPU" for line in lines),
-        dict.fromkeys(f"trained in {line['precision']}" for line in lines),
         dict.fromkeys(
             f"TensorFlow {line['versions']['tensorflow']}, Keras {line['versions']['keras']}"
             for line in lines
