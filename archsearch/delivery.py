@@ -29,12 +29,23 @@ def is_deliverable(task: TrialTask, *, num_devices: int, precision: str) -> bool
 def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
     """The same weights in a network of one device that computes in float32, to be tested, saved and exported.
 
+    Args:
+        model: Trained, on any number of devices and in any precision.
+        task: What it was trained for.
+    """
+    alone = untrained(task)
+    alone.set_weights(model.get_weights())
+    return alone
+
+
+def untrained(task: TrialTask) -> keras.Model:
+    """A network as it is delivered, before it has the weights.
+
     A network keeps the precision it is built in, and half precision is slow where there are no units for it.
     Of the built-in space it has Keras's own layers only, and so can be loaded without this project.
 
     Args:
-        model: Trained, on any number of devices and in any precision.
-        task: What it was trained for.
+        task: What it is trained for.
     """
     import keras_tuner
 
@@ -45,8 +56,7 @@ def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
     hp.values = dict(task.values)
     with runtime.own_precision():
         runtime.set_precision("float32")
-        alone = hypermodel.build(hp)
-        if not alone.built:
-            alone(task.dataset.train.x[:1])
-    alone.set_weights(model.get_weights())
-    return alone
+        network = hypermodel.build(hp)
+        if not network.built:
+            network(task.dataset.train.x[:1])
+    return network

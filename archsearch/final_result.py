@@ -151,7 +151,7 @@ def _network(trained: Trained) -> dict[str, Any]:
 def _options(trained: Trained) -> dict[str, Any]:
     """What was asked for, and what was trained of it: to a time, epochs change their length."""
     options = dataclasses.asdict(trained.final.options)
-    del options["steps_per_epoch"]
+    del options["steps_per_epoch"], options["test_slowdown"]
     return {
         **options,
         "epochs": len(trained.history),

@@ -32,11 +32,6 @@ WIDTH_STEP = 1 / 32
 """In which a found network is widened; times 32 filters it is one."""
 
 
-SINGLE_PRECISION = 1.5
-"""How many times as long an image takes in the test, which computes in float32, as in half precision: 1.4 to
-1.5 on a CPU that multiplies in bfloat16 (`benchmarks/throughput.py`), more on a GPU."""
-
-
 @dataclass(frozen=True)
 class Options:
     """Of one final training; what is kept of an interrupted one, to go on as it was begun."""
@@ -56,6 +51,9 @@ class Options:
     """Keras's policy."""
     devices: int = 1
     """That share every batch."""
+    test_slowdown: float = 1.0
+    """How many times as long an image takes in the test as in a forward pass of the training: measured before
+    one to a time began, unless both are on one device in single precision."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +118,21 @@ def fitted(final: FinalTask, *, start: float) -> FinalTask:
     options, task = final.options, final.task
     if options.max_seconds is None:
         return final
-    work = _work(final)
     macs = measure(task.hypermodel, task.values).macs or 1
     with scope(final.strategy):
         speed = _measured_speed(task, macs)
+    if options.devices > 1 or options.precision != "float32":
+        slowdown = _test_seconds(task) * speed.macs_per_second / macs
+        final = dataclasses.replace(final, options=dataclasses.replace(options, test_slowdown=slowdown))
+    work = _work(final)
     left = options.max_seconds - (time.time() - start)
     length = fit_length(work, macs=macs, seconds=left, speed=speed)
     return dataclasses.replace(
         final,
         task=dataclasses.replace(task, epochs=length.epochs),
-        options=dataclasses.replace(options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch),
+        options=dataclasses.replace(
+            final.options, epochs=length.epochs, steps_per_epoch=length.steps_per_epoch
+        ),
         notes=(*final.notes, *_length_notes(work, length, macs, speed, options.max_seconds, left)),
     )
 
@@ -160,15 +163,21 @@ def _work(final: FinalTask) -> Work:
         num_test=final.num_test,
         num_views=len(final.views),
     )
-    # The speed is that of all devices in this precision, the evaluation that of one in single precision.
-    slower = final.options.devices * (1.0 if final.options.precision == "float32" else SINGLE_PRECISION)
-    return dataclasses.replace(work, num_evaluated=int(slower * work.num_evaluated))
+    return dataclasses.replace(work, num_evaluated=int(final.options.test_slowdown * work.num_evaluated))
 
 
 def _measured_speed(task: TrialTask, macs: int) -> Speed:
     from archsearch.speed import measure_speed
 
     return measure_speed(task.hypermodel, task.values, macs=macs, data=task.dataset)
+
+
+def _test_seconds(task: TrialTask) -> float:
+    """Of one image in the test, which computes on one device in single precision."""
+    from archsearch.delivery import untrained
+    from archsearch.speed import measure_test
+
+    return measure_test(untrained(task), task.dataset.train, num_classes=task.dataset.num_classes)
 
 
 def _length_notes(

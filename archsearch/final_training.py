@@ -153,6 +153,7 @@ class FinalTraining:
             "tta": False,
             "precision": source.precision,
             "devices": 1,
+            "test_slowdown": 1.0,
         }
         earlier = {name: (begun or usual)[name] for name in usual}
         names = ("epochs", "seed", "max_seconds", "all_data", "tta")

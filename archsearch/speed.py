@@ -1,4 +1,4 @@
-"""How fast this machine trains: one real training step, or an estimate without TensorFlow."""
+"""How fast this machine trains and tests: from real steps, or an estimate without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from archsearch.dataset import Images
 from archsearch.plan import Speed
 
 if TYPE_CHECKING:
+    import keras
+
     from archsearch.task import TrainingData
 
 MATRIX_SIDE = 1024
@@ -84,8 +86,25 @@ def measure_speed(hypermodel: Any, values: Mapping[str, Any], *, macs: int, data
     return Speed(3 * macs * batch_size / step, max(0.1, total - training), "measured")
 
 
+def measure_test(model: keras.Model, images: Images, *, num_classes: int) -> float:
+    """Seconds that one image takes in a test, from real batches.
+
+    Args:
+        model: As it will be tested; its weights do not matter.
+        images: A few hundred of them are used.
+        num_classes: Of the problem.
+    """
+    from archsearch.batches import VALIDATION_BATCH, validation_batches
+
+    few = Images(images.x[:VALIDATION_BATCH], images.y[:VALIDATION_BATCH])
+    batches = validation_batches(few, num_classes=num_classes).repeat(MAX_STEPS)
+    timer = _step_timer()
+    model.predict(batches, callbacks=[timer], verbose=0)
+    return float(np.median(timer.seconds[1:])) / len(few)
+
+
 def _step_timer() -> Any:
-    """A callback that times each training step, and ends the training when it has seen enough."""
+    """A callback that times each step, of training or of prediction, and ends it when it has seen enough."""
     import keras
 
     class StepTimer(keras.callbacks.Callback):
@@ -100,7 +119,18 @@ def _step_timer() -> Any:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             # Waits for the step: on a GPU it is only queued when the call returns.
             float(logs["loss"]) if logs else None
+            self.model.stop_training = self._has_enough()
+
+        def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self._start = time.perf_counter()
+
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            np.asarray(logs["outputs"])  # likewise
+            self.model.stop_predicting = self._has_enough()
+
+        def _has_enough(self) -> bool:
+            """Notes the step that has just ended."""
             self.seconds.append(time.perf_counter() - self._start)
-            self.model.stop_training = len(self.seconds) > MIN_STEPS and sum(self.seconds[1:]) > MIN_SECONDS
+            return len(self.seconds) > MIN_STEPS and sum(self.seconds[1:]) > MIN_SECONDS
 
     return StepTimer()

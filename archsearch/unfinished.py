@@ -109,8 +109,8 @@ def _folder(target: Path) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, Any], float]:
     """What the interrupted training depends on, and its wall-clock so far."""
-    # Earlier versions trained on one device.
-    begun = {"devices": 1, **read_json(path, remedy="Start over with --overwrite.")}
+    # Earlier versions trained on one device, and did not measure the test.
+    begun = {"devices": 1, "test_slowdown": 1.0, **read_json(path, remedy="Start over with --overwrite.")}
     try:
         elapsed = float(begun.pop(ELAPSED, 0.0))
         from_plain(Options, {field.name: begun[field.name] for field in dataclasses.fields(Options)})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from archsearch import final_task
+from archsearch import final_task, runtime, speed
 from archsearch.dataset import Images
 from archsearch.final_task import FinalTask, Options, fitted, kept_on_time, widened
 from archsearch.plan import Speed
@@ -215,23 +217,53 @@ def test_one_step_that_fits_is_no_reason_to_complain() -> None:
     assert notes(Length(1, 1))[0] == "1 epoch of 100 images, 0.1 passes over all of them, fit into 90 s"
 
 
-@pytest.mark.tensorflow
-def test_one_of_two_devices_evaluates_which_takes_twice_as_long(hypermodel: Any) -> None:
-    task = a_task(hypermodel)
-    one, two = (
-        final_task._work(FinalTask(task, dataclasses.replace(OPTIONS, devices=number), None, ()))
-        for number in (1, 2)
-    )
-    assert two == dataclasses.replace(one, num_evaluated=2 * one.num_evaluated)
+# The test, on one device in single precision.
 
 
 @pytest.mark.tensorflow
-def test_what_is_trained_in_half_precision_is_tested_in_single_which_takes_longer(hypermodel: Any) -> None:
-    task = a_task(hypermodel)
-    single, half = (
-        final_task._work(FinalTask(task, dataclasses.replace(OPTIONS, precision=precision), None, ()))
-        for precision in ("float32", "mixed_bfloat16")
-    )
-    longer = int(final_task.SINGLE_PRECISION * single.num_evaluated)
-    assert longer > single.num_evaluated
-    assert half == dataclasses.replace(single, num_evaluated=longer)
+@pytest.mark.parametrize(
+    "changes", [{"precision": "mixed_bfloat16"}, {"devices": 2}], ids=["half precision", "two devices"]
+)
+def test_a_test_that_is_slower_than_the_training_is_planned_as_it_was_measured(
+    hypermodel: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """A thousand images a second in training, four hundred in the test: two and a half times as long."""
+    speed = Speed(1000.0 * macs_of(hypermodel, ONE_BLOCK), overhead_seconds=3.0, source="measured")
+    monkeypatch.setattr(final_task, "_measured_speed", lambda task, macs: speed)
+    monkeypatch.setattr(final_task, "_test_seconds", lambda task: 1 / 400)
+    options = dataclasses.replace(OPTIONS, max_seconds=78.0, **changes)
+    final = fitted(FinalTask(a_task(hypermodel), options, on_time=None, notes=()), start=time.time())
+    assert final.options.test_slowdown == pytest.approx(2.5)
+    on_time = kept_on_time(final, start=0.0).on_time
+    assert on_time is not None
+    assert on_time.work.num_evaluated == 3125  # 1,000 images of the training, 250 assumed of the test
+
+
+@pytest.mark.tensorflow
+def test_a_test_like_the_training_is_not_measured(hypermodel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = Speed(1e9, overhead_seconds=3.0, source="measured")
+    monkeypatch.setattr(final_task, "_measured_speed", lambda task, macs: speed)
+    monkeypatch.delattr(final_task, "_test_seconds")
+    options = dataclasses.replace(OPTIONS, max_seconds=78.0)
+    final = fitted(FinalTask(a_task(hypermodel), options, on_time=None, notes=()), start=time.time())
+    assert final.options.test_slowdown == 1.0
+
+
+@pytest.mark.tensorflow
+def test_the_test_is_measured_with_the_network_that_is_delivered(
+    hypermodel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second when it is looked at: a second for every batch."""
+    seen: list[Any] = []
+
+    def measure_test(model: Any, images: Images, *, num_classes: int) -> float:
+        seen.append(model)
+        return the_real_one(model, images, num_classes=num_classes)
+
+    the_real_one = speed.measure_test
+    monkeypatch.setattr(speed, "measure_test", measure_test)
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    with runtime.own_precision():
+        runtime.set_precision("mixed_bfloat16")
+        assert final_task._test_seconds(a_task(hypermodel, num_train=20)) == pytest.approx(1 / 20)
+    assert {layer.compute_dtype for layer in seen[0].layers} == {"float32"}

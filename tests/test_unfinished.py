@@ -21,6 +21,7 @@ DESCRIPTION: dict[str, Any] = {
     "tta": False,
     "precision": "float32",
     "devices": 1,
+    "test_slowdown": 1.0,
     "images": "abc",
 }
 
@@ -110,6 +111,17 @@ def test_what_an_earlier_version_began_has_no_time_on_record(target: Path, clock
     path = begun(target, clock).folder / "begun.json"
     path.write_text(json.dumps(DESCRIPTION))
     assert opened(target, clock).start == clock.now
+
+
+def test_what_an_earlier_version_began_was_on_one_device_and_did_not_measure_the_test(
+    target: Path, clock: Clock
+) -> None:
+    path = begun(target, clock).folder / "begun.json"
+    later = ("devices", "test_slowdown")
+    path.write_text(json.dumps({name: value for name, value in DESCRIPTION.items() if name not in later}))
+    again = opened(target, clock)
+    assert again.begun == DESCRIPTION
+    again.begin(DESCRIPTION)
 
 
 # Its wall-clock.
