@@ -33,13 +33,13 @@ def delivered(model: keras.Model, task: TrialTask) -> keras.Model:
         model: Trained, on any number of devices and in any precision.
         task: What it was trained for.
     """
-    alone = untrained(task)
+    alone = as_delivered(task)
     alone.set_weights(model.get_weights())
     return alone
 
 
-def untrained(task: TrialTask) -> keras.Model:
-    """A network as it is delivered, before it has the weights.
+def as_delivered(task: TrialTask) -> keras.Model:
+    """The network to be delivered, before it has its weights.
 
     A network keeps the precision it is built in, and half precision is slow where there are no units for it.
     Of the built-in space it has Keras's own layers only, and so can be loaded without this project.

@@ -174,10 +174,10 @@ def _measured_speed(task: TrialTask, macs: int) -> Speed:
 
 def _test_seconds(task: TrialTask) -> float:
     """Of one image in the test, which computes on one device in single precision."""
-    from archsearch.delivery import untrained
+    from archsearch.delivery import as_delivered
     from archsearch.speed import measure_test
 
-    return measure_test(untrained(task), task.dataset.train, num_classes=task.dataset.num_classes)
+    return measure_test(as_delivered(task), task.dataset.train, num_classes=task.dataset.num_classes)
 
 
 def _length_notes(

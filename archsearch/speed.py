@@ -25,7 +25,7 @@ ESTIMATED_OVERHEAD = 8.0
 MIN_STEPS = 3
 MAX_STEPS = 50
 MIN_SECONDS = 1.5
-"""Of training steps after the first, which traces: enough to see through the machine's own variation."""
+"""Of steps after the first, which traces: enough to see through the machine's own variation."""
 
 
 def estimate_speed() -> Speed:
@@ -91,16 +91,23 @@ def measure_test(model: keras.Model, images: Images, *, num_classes: int) -> flo
 
     Args:
         model: As it will be tested; its weights do not matter.
-        images: A few hundred of them are used.
+        images: Some of them are used.
         num_classes: Of the problem.
+
+    Raises:
+        TypeError: It is a class of its own, and predicts without callbacks.
     """
     from archsearch.batches import VALIDATION_BATCH, validation_batches
 
-    few = Images(images.x[:VALIDATION_BATCH], images.y[:VALIDATION_BATCH])
-    batches = validation_batches(few, num_classes=num_classes).repeat(MAX_STEPS)
+    batch_size = min(VALIDATION_BATCH, len(images))
+    num_images = batch_size * min(MAX_STEPS, len(images) // batch_size)
+    few = Images(images.x[:num_images], images.y[:num_images])
     timer = _step_timer()
+    batches = validation_batches(few, num_classes=num_classes).repeat(MAX_STEPS)
     model.predict(batches, callbacks=[timer], verbose=0)
-    return float(np.median(timer.seconds[1:])) / len(few)
+    if len(timer.seconds) < 2:
+        raise TypeError("`predict` told of no batches: pass `callbacks` on.")
+    return float(np.median(timer.seconds[1:])) / batch_size
 
 
 def _step_timer() -> Any:

@@ -48,13 +48,13 @@ from benchmarks.attribution.cells import CELLS, SERIES, Budget, Job
 from benchmarks.attribution.running import (
     RunCommand,
     facts,
-    here,
     jobs,
     key,
     machine_of,
     measured,
     of_machine,
     run_command,
+    this_machine,
 )
 from benchmarks.keeping import Line, append, begin, between, read
 
@@ -102,12 +102,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return flags
 
 
-def asked(flags: argparse.Namespace, machine: Line) -> Iterator[tuple[Job, list[Line], bool]]:
-    """Every job that is asked for, what was measured on this machine before it, and whether it is done."""
+def asked(flags: argparse.Namespace, here: Line) -> Iterator[tuple[Job, list[Line], bool]]:
+    """Every job that is asked for, what was measured on this machine before it, and whether it is done.
+
+    Args:
+        flags: Of the command line.
+        here: Of `this_machine`.
+    """
     for each in flags.budget:
         which = {"cells": flags.only, "seeds": flags.seeds, "dataset": flags.dataset}
-        for job in jobs(each, **which, precision=machine["precision"]):
-            lines = of_machine(read(flags.results), machine_of(machine))
+        for job in jobs(each, **which, precision=here["precision"]):
+            lines = of_machine(read(flags.results), machine_of(here))
             yield job, lines, any(key(line) == job.key for line in lines)
 
 
@@ -117,7 +122,7 @@ def run_all(flags: argparse.Namespace, run: RunCommand = run_command) -> None:
     Raises:
         UserError: One cannot be run, or its images are not CIFAR-10.
     """
-    for job, lines, done in asked(flags, here(flags.precision, run)):
+    for job, lines, done in asked(flags, this_machine(flags.precision, run)):
         if done:
             continue
         print(f"{job.run} ...", file=sys.stderr, flush=True)
@@ -141,7 +146,7 @@ def main(argv: list[str]) -> None:
     elif flags.here:
         print(json.dumps(facts(flags.here)))
     elif flags.list:
-        for job, _, done in asked(flags, here(flags.precision)):
+        for job, _, done in asked(flags, this_machine(flags.precision)):
             print(f"{'done' if done else 'missing':8}{job.budget.name:>5}  seed {job.seed}  {job.cell}")
     elif flags.table:
         print("\n".join(table.table(read(flags.results))))

@@ -329,7 +329,7 @@ def test_a_command_that_fails_is_named() -> None:
 def test_where_a_line_will_be_measured_is_asked_of_tensorflow(asked: str) -> None:
     here: dict[str, Any] = {"machine": runtime.machine()}
     here["precision"] = runtime.fast_precision() if asked == "auto" else asked
-    assert running.machine_of(running.here(asked)) == running.machine_of(here)
+    assert running.machine_of(running.this_machine(asked)) == running.machine_of(here)
 
 
 @pytest.mark.end_to_end
@@ -355,28 +355,42 @@ def test_a_given_network_is_trained_and_tested_by_the_command(tmp_path: Path) ->
 # What the table says.
 
 
-def test_a_difference_has_students_interval_of_its_pairs() -> None:
+def test_a_difference_has_students_interval_of_its_seeds() -> None:
     """Differences 4, 4 and 5: their deviation is sqrt(1/3), t of two degrees 4.3027; 4.3027 / 3 = 1.434."""
     lines = [*group("found-modern", 94, 95, 97), *group("documented-modern", 90, 91, 92)]
     comparison = table.compared(lines, "found-modern", "documented-modern")
     assert comparison is not None
     assert comparison.differences == pytest.approx((4, 4, 5))
     assert comparison.half_width == pytest.approx(1.434, abs=1e-3)
-    assert str(comparison) == "+4.33 points (95 % interval +2.90 to +5.77; pairs +4.00, +4.00, +5.00)"
+    assert str(comparison) == "+4.33 points (95 % interval +2.90 to +5.77; by seed +4.00, +4.00, +5.00)"
     scipys = ttest_rel([94, 95, 97], [90, 91, 92]).confidence_interval(0.95)
     assert comparison.half_width == pytest.approx((scipys.high - scipys.low) / 2)
 
 
 def test_what_a_machine_is_worth_does_not_blur_a_difference() -> None:
-    """Ten points between the machines, none of them in the pairs."""
+    """Ten points between the machines, none of them in the differences."""
     here = [line("found-modern", 94), line("no-search", 93), line("no-search", 80, seed=1)]
-    there = [line("found-modern", 84), line("no-search", 83), line("found-modern", 99, seed=2)]
+    there = [
+        line("found-modern", 84, seed=3),
+        line("no-search", 83, seed=3),
+        line("found-modern", 99, seed=2),
+    ]
     comparison = table.compared(
         [*here, *({**each, "machine": ELSEWHERE} for each in there)], "found-modern", "no-search"
     )
     assert comparison is not None
     assert comparison.differences == pytest.approx((1, 1))
     assert comparison.half_width == pytest.approx(0, abs=1e-9)
+
+
+def test_a_seed_on_two_machines_counts_once() -> None:
+    """It draws the same networks on both: 94 - 93 and 85 - 83, so 1.5; another seed 97 - 93."""
+    here = [*group("found-modern", 94, 97), *group("no-search", 93, 93)]
+    there = [line("found-modern", 85), line("no-search", 83)]
+    lines = [*here, *({**each, "machine": ELSEWHERE} for each in there)]
+    comparison = table.compared(lines, "found-modern", "no-search")
+    assert comparison is not None
+    assert comparison.differences == pytest.approx((1.5, 4))
 
 
 def test_runs_without_a_partner_are_no_difference() -> None:
@@ -498,7 +512,7 @@ def test_every_budget_and_machine_has_its_rows_and_circumstances() -> None:
     assert sum(each.endswith(" (TensorFlow 2.21.0, Keras 3.15.1; commit 0123456):") for each in told) == 3
     assert sum(each.startswith("| no search: a fixed network") for each in told) == 3
     (searching,) = [each for each in told if each.startswith("- Searching")]
-    assert "; pairs +1.00, +1.00, +2.00)" in searching
+    assert "; by seed +1.00, +1.00, +2.00)" in searching
     assert told.index(searching) == told.index("### 90 min for every cell") - 2
 
 

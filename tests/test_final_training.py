@@ -468,7 +468,9 @@ def test_a_damaged_note_of_an_interrupted_one_is_refused_by_name(logs: Path) -> 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A machine on which three and a half epochs fit into 10,000 seconds, beside which a test takes no time.
+    """A machine on which some three epochs fit into 10,000 seconds, beside which a test takes no time.
+
+    In half precision its test takes twice as long.
 
     Returns:
         The macs it was measured with, one entry a measurement.
@@ -485,6 +487,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return Speed((3.5 * 56 + 22) / 9891 * macs, 1.0, "measured")
 
     monkeypatch.setattr(final_task, "_measured_speed", speed)
+    monkeypatch.setattr(final_task, "_test_seconds", lambda task: 2 * 9891 / (3.5 * 56 + 22))
     return asked
 
 
@@ -508,8 +511,14 @@ def test_what_is_no_time_is_refused(tmp_path: Path, seconds: float) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.usefixtures("every_epoch")
-def test_a_time_says_how_many_epochs_and_is_measured_once(logs: Path, measured: list[int]) -> None:
-    before = interrupt(logs, after=1, max_seconds=10_000.0)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_time_says_how_many_epochs_and_is_measured_once(
+    logs: Path, measured: list[int], precision: str
+) -> None:
+    before = interrupt(logs, after=1, max_seconds=10_000.0, precision=precision)
+    path = logs / "default" / "final" / "best.unfinished" / "begun.json"
+    begun = json.loads(path.read_text())
+    assert begun["test_slowdown"] == pytest.approx(1 if precision == "float32" else 2)
     result = best_of(logs)
     assert (result["epochs"], result["max_seconds"]) == (3, 10_000.0)
     assert measured == [result["macs"]], "what goes on keeps the epochs it was begun with"

@@ -221,8 +221,8 @@ def test_what_the_accuracy_comes_from() -> None:
         assert comparison is not None
         half = comparison.half_width
         assert half is not None
-        points, pairs = comparison.difference, len(comparison.differences)
-        interval = f"95 % interval {points - half:.1f} to {points + half:.1f}, {pairs} pairs"
+        points, seeds = comparison.difference, len(comparison.differences)
+        interval = f"95 % interval {points - half:.1f} to {points + half:.1f}, {seeds} seeds"
         return f"{points:.1f} points better ({interval})"
 
     assert {line["seed"] for line in short} == {0, 1, 2, 3}
@@ -235,14 +235,14 @@ def test_what_the_accuracy_comes_from() -> None:
     old = compared(short, "found-documented", "documented-documented")
     assert old is not None
     assert (len(old.differences), old.is_noise) == (3, True)
-    assert "Under the documented recipe three pairs do not tell the two networks apart." in told
+    assert "Under the documented recipe three seeds do not tell the two networks apart." in told
     assert f"The product is {better('found-modern', 'random-search')} than random search." in told
     fixed = better("no-search", "found-modern")
     assert f"trained for all 12 minutes, did {fixed} than 4 minutes of search and 8 of training" in told
     searching = compared(short, "found-modern", "no-search")
     assert searching is not None
     assert searching.difference < 0
-    assert not searching.is_noise
+    assert searching.is_noise is ("four seeds do not tell that from noise" in told)
     assert "searching did not pay" in told
 
     found = [line["hyperparameters"] for line in short if line["cell"] == "found-modern"]
@@ -258,7 +258,7 @@ def test_what_the_accuracy_comes_from() -> None:
     accuracies = f"{xeon['test_accuracy']:.4f}, and {xeon['test_accuracy_tta']:.4f} as the mean of 6 views"
     cost = f"with {xeon['macs'] / 1e6:.1f} M macs, in {xeon['seconds'] / 60:.0f} minutes"
     machine = "On 2 cores of a Xeon that multiplies in bfloat16, in one more run"
-    assert f"{machine}, they came to {accuracies}, {cost}." in told
+    assert f"{machine}, the same commands came to {accuracies}, {cost}." in told
 
     (long,) = [line for line in lines if (line["cell"], line["budget"]) == ("no-search", "90m")]
     one, six = (100 * long[name] for name in ("test_accuracy", "test_accuracy_tta"))

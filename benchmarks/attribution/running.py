@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def machine_of(line: Line) -> str:
-    """Where a line was measured, and in what precision: there the same time is worth the same."""
+    """Where a line was measured, and in what precision: there the same time is worth the same.
+
+    As far as the processor and the number of GPUs tell.
+    """
     machine = line["machine"]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
     return f"{machine['processor']}, {machine['cores']} cores, {gpus}, in {line['precision']}"
@@ -55,7 +58,7 @@ def run_command(arguments: Sequence[str]) -> str:
     return ran.stdout
 
 
-def here(precision: str, run: RunCommand = run_command) -> Line:
+def this_machine(precision: str, run: RunCommand = run_command) -> Line:
     """As much of a line as tells its machine, of those that are measured now.
 
     Which GPUs there are, and what "auto" comes to, TensorFlow tells, in a process of its own.
@@ -69,7 +72,7 @@ def here(precision: str, run: RunCommand = run_command) -> Line:
 
 
 def facts(precision: str) -> Line:
-    """What `here` prints; this process gets TensorFlow."""
+    """What `this_machine` reads; this process gets TensorFlow."""
     return {"machine": runtime.machine(), "precision": runtime.set_precision(precision)}
 
 
@@ -106,7 +109,8 @@ def limits_of(job: Job, lines: Sequence[Line]) -> Any:
             return line["plan"]
     raise UserError(
         f"{job.cell} takes its limits from the search of {PRODUCT} with the same budget and seed, "
-        f"which is not in the results yet: run --only {PRODUCT} --budget {job.budget.name} first."
+        f"which is not in the results yet: run --only {PRODUCT} --budget {job.budget.name} first, in the "
+        "same --precision."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -77,7 +78,7 @@ class Comparison:
     """Of two cells, in points.
 
     Args:
-        differences: One of each pair of runs with the same seed on the same machine.
+        differences: One of each seed.
     """
 
     differences: tuple[float, ...]
@@ -88,13 +89,13 @@ class Comparison:
 
     @property
     def half_width(self) -> float | None:
-        """Of the 95 % interval, Student's of the differences; `None` of a single pair."""
-        pairs = len(self.differences)
-        if pairs < 2:
+        """Of the 95 % interval, Student's of the differences; `None` of a single seed."""
+        seeds = len(self.differences)
+        if seeds < 2:
             return None
         from scipy.special import stdtrit
 
-        return float(stdtrit(pairs - 1, 0.975)) * statistics.stdev(self.differences) / pairs**0.5
+        return float(stdtrit(seeds - 1, 0.975)) * statistics.stdev(self.differences) / seeds**0.5
 
     @property
     def is_noise(self) -> bool:
@@ -106,7 +107,7 @@ class Comparison:
             return f"{self.difference:+.2f} points"
         low, high = self.difference - self.half_width, self.difference + self.half_width
         each = ", ".join(f"{one:+.2f}" for one in self.differences)
-        return f"{self.difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; pairs {each})"
+        return f"{self.difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; by seed {each})"
 
 
 def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> list[float]:
@@ -115,23 +116,23 @@ def points(lines: Sequence[Line], cell: str, name: str = "test_accuracy") -> lis
 
 
 def compared(lines: Sequence[Line], cell: str, reference: str) -> Comparison | None:
-    """Two cells, pair by pair; `None` if no machine ran both with one seed.
+    """Two cells, seed by seed; `None` if no machine ran both with one seed.
 
     The same time is worth another accuracy on another machine, so that only runs of one machine are taken
-    from each other.
+    from each other. One seed on several machines counts once, by its mean: it has the same validation part
+    and the same draws there.
 
     Args:
-        lines: Of one budget, in the order in which the pairs are told.
+        lines: Of one budget, in the order in which the seeds are told.
         cell: What is looked at.
         reference: What is taken off.
     """
     of_reference = {pair(line): 100 * line["test_accuracy"] for line in lines if line["cell"] == reference}
-    differences = tuple(
-        100 * line["test_accuracy"] - of_reference[pair(line)]
-        for line in lines
-        if line["cell"] == cell and pair(line) in of_reference
-    )
-    return Comparison(differences) if differences else None
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for line in lines:
+        if line["cell"] == cell and pair(line) in of_reference:
+            by_seed[line["seed"]].append(100 * line["test_accuracy"] - of_reference[pair(line)])
+    return Comparison(tuple(map(statistics.mean, by_seed.values()))) if by_seed else None
 
 
 def pair(line: Line) -> tuple[str, int]:
@@ -244,6 +245,9 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
         said = list(effects(group))
         if said:
             yield ""
-            yield "What each thing is worth, from pairs of runs with the same seed on the same machine:"
+            yield (
+                "What each thing is worth, from runs with the same seed on the same machine, by seed the "
+                "mean of all machines:"
+            )
             yield ""
             yield from (f"- {each}" for each in said)
