@@ -108,7 +108,7 @@ FAST_HALF_PRECISION = (7, 0)
 
 FAST_BFLOAT16 = "avx512_bf16"
 """Linux's name for x86 instructions that multiply in bfloat16: Zen 4 and 5, and Xeon from Sapphire Rapids on.
-Training with them was 1.4 to 1.5 times as fast as in float32 (`benchmarks/throughput.py`)."""
+On Zen 5 training with them was 1.4 to 1.5 times as fast as in float32 (`benchmarks/throughput.py`)."""
 
 FAST_BFLOAT16_GPU = (8, 0)
 """Compute capability of the first NVIDIA GPUs whose tensor cores multiply in bfloat16."""
