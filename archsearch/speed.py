@@ -103,7 +103,7 @@ def measure_test(model: keras.Model, images: Images, *, num_classes: int) -> flo
     num_images = batch_size * min(MAX_STEPS, len(images) // batch_size)
     few = Images(images.x[:num_images], images.y[:num_images])
     timer = _step_timer()
-    batches = validation_batches(few, num_classes=num_classes).repeat(MAX_STEPS)
+    batches = validation_batches(few, num_classes=num_classes).repeat().take(MAX_STEPS)
     model.predict(batches, callbacks=[timer], verbose=0)
     if len(timer.seconds) < 2:
         raise TypeError("`predict` told of no batches: pass `callbacks` on.")
@@ -126,17 +126,17 @@ def _step_timer() -> Any:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             # Waits for the step: on a GPU it is only queued when the call returns.
             float(logs["loss"]) if logs else None
-            self.model.stop_training = self._has_enough()
+            self.model.stop_training = self._note_step()
 
         def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
             self._start = time.perf_counter()
 
         def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
             np.asarray(logs["outputs"])  # likewise
-            self.model.stop_predicting = self._has_enough()
+            self.model.stop_predicting = self._note_step()
 
-        def _has_enough(self) -> bool:
-            """Notes the step that has just ended."""
+        def _note_step(self) -> bool:
+            """Of the step that has just ended; whether there were enough."""
             self.seconds.append(time.perf_counter() - self._start)
             return len(self.seconds) > MIN_STEPS and sum(self.seconds[1:]) > MIN_SECONDS
 

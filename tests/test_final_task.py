@@ -267,3 +267,12 @@ def test_the_test_is_measured_with_the_network_that_is_delivered(
         runtime.set_precision("mixed_bfloat16")
         assert final_task._test_seconds(a_task(hypermodel, num_train=20)) == pytest.approx(1 / 20)
     assert {layer.compute_dtype for layer in seen[0].layers} == {"float32"}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_a_model_that_predicts_without_callbacks_is_told_so() -> None:
+    silent: Any = SimpleNamespace(predict=lambda batches, callbacks, verbose: None)
+    images = Images(np.zeros((20, *IMAGE_SHAPE), np.uint8), np.zeros(20, np.int64))
+    with pytest.raises(TypeError, match="`predict` told of no batches: pass `callbacks` on"):
+        speed.measure_test(silent, images, num_classes=10)
