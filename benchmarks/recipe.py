@@ -64,7 +64,10 @@ class Cell(NamedTuple):
 CELLS = {
     "full": Cell("the modern recipe, fast start"),
     "bfloat16": Cell("computed in bfloat16", precision="mixed_bfloat16"),
-    "adamw": Cell("AdamW 0.006", {"optimizer": "adamw", "learning_rate": 0.006, "weight_decay": 0.05}),
+    "adamw": Cell(
+        "AdamW 0.006, weight decay 0.05",
+        {"optimizer": "adamw", "learning_rate": 0.006, "weight_decay": 0.05},
+    ),
     "averaged": Cell("weights averaged", averaged=True),
     "no-fast-start": Cell("no fast start", values={"fast_start": False}),
     "constant": Cell("constant rate", {"decay": "constant"}),
@@ -80,9 +83,13 @@ CELLS = {
     "lower-rate": Cell("a third of the rate", {"learning_rate": 0.1}),
     "higher-rate": Cell("three times the rate", {"learning_rate": 0.9}),
     "larger-batch": Cell(
-        "batches of 1024, twice the rate", {"batch_size": 1024, "learning_rate": 0.6, "weight_decay": 0.02}
+        "batches of 1024, twice the rate and weight decay",
+        {"batch_size": 1024, "learning_rate": 0.6, "weight_decay": 0.02},
     ),
-    "adam": Cell("Adam 0.003", {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0}),
+    "adam": Cell(
+        "Adam 0.003, no weight decay",
+        {"optimizer": "adam", "learning_rate": 0.003, "weight_decay": 0.0},
+    ),
     "documented": Cell("the documented recipe", dataclasses.asdict(DOCUMENTED)),
 }
 """By name; the first is what the others are compared with."""

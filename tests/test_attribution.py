@@ -454,7 +454,7 @@ def test_training_is_said_of_both_networks() -> None:
     said = [each for each in table.effects(lines) if each.startswith("Training")]
     assert [each.split(":")[0] for each in said] == [
         "Training, of the documented network",
-        "Training, of the found network",
+        "Training, of what each search found",
     ]
     assert said[0].endswith(": the modern recipe does better than the documented one.")
     assert said[1].endswith(": the modern recipe does worse than the documented one.")

@@ -45,13 +45,16 @@ EFFECTS = (
     *(
         Effect(
             "Training",
-            f"of the {network} network",
+            of,
             f"{network}-modern",
             f"{network}-documented",
             "the modern recipe does better than the documented one",
             "the modern recipe does worse than the documented one",
         )
-        for network in ("documented", "found")
+        for network, of in (
+            ("documented", "of the documented network"),
+            ("found", "of what each search found"),
+        )
     ),
     Effect(
         "Searching",
