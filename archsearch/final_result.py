@@ -83,7 +83,7 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
     from archsearch.evaluation import averaged, describe_views, evaluate
 
     splits, model, final = trained.splits, trained.model, trained.final
-    train = final.task.dataset.train
+    train, validation = final.task.dataset.train, None if final.options.all_data else splits.validation
     save_model(model, target / "model.keras", splits.class_names)
     write_json(target / "history.json", {"epochs": trained.history})
     num_classes = splits.num_classes
@@ -107,6 +107,7 @@ def leave(trained: Trained, target: Path) -> dict[str, Any]:
         "dataset": describe_dataset(splits, splits.statistics),
         "num_test": len(test_images),
         "num_test_in_training": num_identical(test_images, train),
+        "num_test_in_validation": num_identical(test_images, validation) if validation else 0,
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
         "test_balanced_accuracy": balanced_accuracy(test.counts),
@@ -135,7 +136,7 @@ def _network(trained: Trained) -> dict[str, Any]:
     measured = measure(task.hypermodel, task.values)
     found = trained.record.hyperparameters if trained.record else {}
     # As found: on several devices the rate grows with the batch, which "learning_rate" and "devices" say.
-    rate = {"learning_rate": found["learning_rate"]} if "learning_rate" in found else {}
+    rate = {name: found[name] for name in ("learning_rate",) if name in task.values and name in found}
     return {
         "what": task.trial_id,
         "trial_id": trained.record.trial_id if trained.record else None,
@@ -229,6 +230,9 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
         )
     if result["num_test_in_training"]:
         yield f"{result['num_test_in_training']} test images are also in the training part, pixel for pixel"
+    if result.get("num_test_in_validation"):  # earlier versions did not look
+        number = result["num_test_in_validation"]
+        yield f"{number} test images are also in the validation part, by which a search chooses"
     published = result["published"]
     if published is not None:
         yield (

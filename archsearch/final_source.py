@@ -16,9 +16,10 @@ from archsearch.problem import built_in_hypermodel, hypermodel_name
 from archsearch.reporting.progress import DecodingProgress
 from archsearch.run import BUILT_IN, Run, open_run
 from archsearch.run_folder import RunFolder
-from archsearch.task import TrainingData
+from archsearch.task import TrainingData, recipe_of
 from archsearch.trials import TrialRecord
 from space.recipe import DOCUMENTED, RECIPES, Recipe
+from space.sampling import OF_RECIPE
 
 DOCUMENTED_NETWORK = "documented"
 """In place of a trial: the documented network, which needs no search."""
@@ -149,8 +150,22 @@ class FinalSource:
             trained_by = Recipe.from_dict(run.stored["recipe"])
         return built_in_hypermodel(splits, trained_by, splits.statistics)
 
+    def notes(self, hypermodel: Any) -> list[str]:
+        """What is not as it was in the search."""
+        if not self._is_by_another_recipe(hypermodel):
+            return []
+        recipe = recipe_of(hypermodel, flip=True).name
+        return [f"the search trained by another recipe: learning rate and weight decay are those of {recipe}"]
+
+    def _is_by_another_recipe(self, hypermodel: Any) -> bool:
+        if self.run is None or self.record is None or self.space != BUILT_IN:
+            return False
+        return recipe_of(hypermodel, flip=True).name != self.run.stored["recipe"]["name"]
+
     def values(self, hypermodel: Any) -> dict[str, Any]:
         """Of the network as it is trained: the one found, widened to what the search aimed at.
+
+        By another recipe than the search's it is trained at that one's own rate and weight decay.
 
         Raises:
             UserError: They give another network than the one that was searched.
@@ -164,6 +179,8 @@ class FinalSource:
                 f"With the values of {self.record.trial_id} this version builds another network than the one "
                 f"that was searched. Search again, or use the version of {self.folder.settings}."
             )
+        if self._is_by_another_recipe(hypermodel):
+            values = {name: value for name, value in values.items() if name not in OF_RECIPE}
         plan = self.run.plan
         return widened(hypermodel, values, plan.final_macs, max_params=plan.max_params)
 

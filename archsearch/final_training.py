@@ -53,7 +53,8 @@ class FinalTraining:
         tta: Whether it is also tested with the probabilities of several views averaged.
         precision: One of `runtime.PRECISIONS`; `None`: what was asked for in the search.
         devices: "one", or "all" GPUs of this machine, which share every batch; `None`: one.
-        recipe: Name; `None`: the run's, or the documented one for "documented".
+        recipe: Name; `None`: the run's, or the documented one for "documented". Another one than the run's
+            trains at its own learning rate and weight decay.
         seed: `None`: that of an interrupted training, the run's, or 0.
         overwrite: Whether an earlier final training of the same network is replaced, or an interrupted one
             started over. One that goes on takes what is not given from what it was begun with.
@@ -180,14 +181,14 @@ class FinalTraining:
             seed=options.seed,
         )
         task = shared(task, options.devices)
-        said: tuple[str, ...] = ()
+        said = source.notes(hypermodel)
         if self.devices == "all" or options.devices > 1:
-            said = tuple(notes(task, options.devices, num_validation=len(task.dataset.validation or ())))
+            said += notes(task, options.devices, num_validation=len(task.dataset.validation or ()))
         return FinalTask(
             task,
             options,
             on_time=None,
-            notes=said,
+            notes=tuple(said),
             num_test=splits.num_test,
             strategy=strategy_for(options.devices),
         )

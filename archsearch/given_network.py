@@ -20,10 +20,16 @@ from archsearch.saved_network import read_architecture
 from archsearch.settings import SearchSettings
 from space.architecture import Architecture
 from space.recipe import RECIPES, Recipe
-from space.sampling import FILTERS, GROWTH, MAX_BLOCKS, MAX_FILTERS, MIN_BLOCKS, block_filters, sample
-
-OF_RECIPE = ("learning_rate", "weight_decay")
-"""Values that say how a network is trained: those of another recipe are left out."""
+from space.sampling import (
+    FILTERS,
+    GROWTH,
+    MAX_BLOCKS,
+    MAX_FILTERS,
+    MIN_BLOCKS,
+    OF_RECIPE,
+    block_filters,
+    sample,
+)
 
 WIDTHS = tuple(step / 64 for step in range(64, 0, -1))
 """To which networks are narrowed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from archsearch.trials import TrialRecord
+from space.sampling import OF_RECIPE
 
 
 def is_of(result: Mapping[str, Any], records: Sequence[TrialRecord], stored: Mapping[str, Any]) -> bool:
@@ -25,7 +26,11 @@ def is_of(result: Mapping[str, Any], records: Sequence[TrialRecord], stored: Map
     if result.get("trial_id") is None or not isinstance(values, Mapping):
         return True
     trial = next((record for record in records if record.trial_id == result["trial_id"]), None)
-    return trial is not None and _but_width(values) == _but_width(trial.hyperparameters)
+    if trial is None:
+        return False
+    recipes = [_at(each, "recipe", "name") for each in (result, stored)]
+    left_out = {"width"} if recipes[0] == recipes[1] else {"width", *OF_RECIPE}
+    return _but(left_out, values) == _but(left_out, trial.hyperparameters)
 
 
 def _at(mapping: Mapping[str, Any], *names: str) -> Any:
@@ -35,6 +40,6 @@ def _at(mapping: Mapping[str, Any], *names: str) -> Any:
     return part
 
 
-def _but_width(values: Mapping[str, Any]) -> dict[str, Any]:
-    """By the width a final training widens the network found."""
-    return {name: value for name, value in values.items() if name != "width"}
+def _but(names: Collection[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the width, by which a final training widens the network found, and what another recipe sets."""
+    return {name: value for name, value in values.items() if name not in names}

@@ -36,6 +36,8 @@ LEARNING_RATE = (0.25, 4.0)
 """Times the recipe's own: a short search has few draws to spend on rates that do not train."""
 WEIGHT_DECAY = (0.25, 4.0)
 """Likewise, where the recipe has any."""
+OF_RECIPE = ("learning_rate", "weight_decay")
+"""Values that say how a network is trained: those of another recipe are left out."""
 
 
 class HyperParameters(Protocol):

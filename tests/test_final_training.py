@@ -17,9 +17,10 @@ import archsearch
 from archsearch import UserError
 from archsearch.errors import HyperModelError
 from archsearch.final_source import FinalSource
+from archsearch.lineage import is_of
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Status
-from space.recipe import MODERN
+from space.recipe import DOCUMENTED, MODERN
 
 
 def data(*, test: bool = True) -> Any:
@@ -419,6 +420,39 @@ def test_another_final_training_than_the_interrupted_one_is_refused_with_the_dif
 
 
 @pytest.mark.tensorflow
+def test_by_another_recipe_than_the_searchs_a_network_is_trained_at_that_ones_own_rate(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rates of SGD are some 300 times those of Adam."""
+    run = archsearch.open_run(logs / "default")
+    assert run.incumbent is not None
+    assert run.incumbent.hyperparameters["learning_rate"] >= MODERN.learning_rate / 4
+    best = archsearch.final_train("best", data=data(), logs=logs, epochs=1, recipe="documented")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "learning rate and weight decay are those of documented" in told
+    assert best["recipe"]["name"] == "documented"
+    assert best["learning_rate"] == pytest.approx(DOCUMENTED.learning_rate)
+    assert run.incumbent.hyperparameters == {
+        **best["hyperparameters"],
+        **{name: run.incumbent.hyperparameters[name] for name in ("learning_rate", "weight_decay", "width")},
+    }
+    assert is_of(best, run.trials, run.stored)
+
+
+@pytest.mark.tensorflow
+def test_test_images_are_looked_for_in_the_training_and_in_the_validation_part(tmp_path: Path) -> None:
+    """Of 20 images the validation part is the test part, as in a file where it was stored as both."""
+    (x, y), _ = data()
+    parts = {"train": slice(4, None), "val": slice(0, 4), "test": slice(0, 5)}
+    arrays = {f"{name}_{part}": z[rows] for part, rows in parts.items() for name, z in (("x", x), ("y", y))}
+    np.savez(tmp_path / "d.npz", **arrays)
+    result = archsearch.final_train(
+        "documented", data=str(tmp_path / "d.npz"), logs=tmp_path, epochs=1, verbose=False
+    )
+    assert (result["num_test_in_training"], result["num_test_in_validation"]) == (1, 4)
+
+
+@pytest.mark.tensorflow
 @pytest.mark.usefixtures("every_epoch")
 def test_the_images_of_an_interrupted_final_training_have_to_be_the_same(tmp_path: Path) -> None:
     """Without a search, which would have refused them already."""
@@ -617,10 +651,19 @@ def test_an_interrupted_one_goes_on_in_its_own_time_only(logs: Path) -> None:
         best_of(logs, all_data=True)
 
 
+def test_test_images_that_a_search_chose_by_are_told() -> None:
+    from archsearch.final_result import summary
+
+    changes = {"epochs": 1, "max_seconds": None, "num_test_in_validation": 4}
+    said = "4 test images are also in the validation part, by which a search chooses"
+    assert said in [*summary({**RESULT, **changes})]
+
+
 @pytest.mark.tensorflow
 def test_all_data_leaves_nothing_to_validate_on(logs: Path) -> None:
     result = best_of(logs, epochs=1, all_data=True)
     assert (result["num_train"], result["all_data"]) == (20, True)
+    assert (result["num_test_in_training"], result["num_test_in_validation"]) == (4, 0)
     assert set(history(logs / "default" / "final" / "best")[0]) == {
         *("loss", "accuracy", "learning_rate", "seconds")
     }

@@ -607,6 +607,14 @@ SETTINGS_OF_IMAGES = json.dumps({"dataset": {"content_hash": "1"}})
         ({}, True),  # of an earlier version
         ({"trial_id": "a", "hyperparameters": {"x": 1, "width": 2.0}}, True),  # widened
         ({"trial_id": "a", "hyperparameters": {"x": 2, "width": 1.0}}, False),
+        ({"trial_id": "a", "hyperparameters": {"x": 1, "learning_rate": 0.2}}, False),
+        # By another recipe than the search's.
+        ({"trial_id": "a", "hyperparameters": {"x": 1}, "recipe": {"name": "other"}}, True),
+        (
+            {"trial_id": "a", "hyperparameters": {"x": 1, "learning_rate": 0.2}, "recipe": {"name": "other"}},
+            True,  # as an earlier version trained it
+        ),
+        ({"trial_id": "a", "hyperparameters": {"x": 2}, "recipe": {"name": "other"}}, False),
         ({"trial_id": "gone", "hyperparameters": {"x": 1}}, False),
         ({"trial_id": None, "hyperparameters": {}}, True),  # the documented network
         ({"dataset": {"content_hash": "1"}}, True),
@@ -641,6 +649,7 @@ def a_result() -> dict[str, Any]:
         "hyperparameters": {},
         "num_test": 1000,
         "num_test_in_training": 3,
+        "num_test_in_validation": 0,
         "test_accuracy": 0.8215,
         "test_loss": 0.5,
         "test_accuracy_tta": 0.83,
@@ -675,6 +684,7 @@ def test_a_final_training_is_told_in_full() -> None:
         "pixel both ways, each mirrored too",
         "trained on": "50,000 images, the validation part included",
         "test images also in the training part": "3 of 1,000",
+        "test images also in the validation part": "0 of 1,000",
         "widened from": "2 M macs, which is the network found",
         "recipe": "documented",
         "precision": "float32",

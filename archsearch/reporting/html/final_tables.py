@@ -100,7 +100,8 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
     return {
         "several views": tta,
         "trained on": _images(result),
-        "test images also in the training part": _twins(result),
+        "test images also in the training part": _twins(result, "training"),
+        "test images also in the validation part": _twins(result, "validation"),
         "widened from": _widened(result),
         "recipe": str(recipe.get("name", "")) if isinstance(recipe, Mapping) else "",
         "precision": str(result.get("precision", "")),
@@ -115,9 +116,9 @@ def _images(result: Mapping[str, Any]) -> str:
     return ", ".join(text for text in (images, part) if text)
 
 
-def _twins(result: Mapping[str, Any]) -> str:
+def _twins(result: Mapping[str, Any], part: str) -> str:
     """Stated also where there are none: it is what makes a test worth something."""
-    twins, of = (result.get(name) for name in ("num_test_in_training", "num_test"))
+    twins, of = (result.get(name) for name in (f"num_test_in_{part}", "num_test"))
     return f"{twins:,} of {of:,}" if isinstance(twins, int) and isinstance(of, int) else ""
 
 
