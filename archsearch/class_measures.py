@@ -42,7 +42,8 @@ def macro_f1(counts: Counts) -> float:
 
 def balanced_accuracy_error(counts: Counts) -> float:
     """Standard error over the drawing of the images of each class: binomial, class by class."""
-    p, images = _recalls(counts), counts.sum(axis=1)
+    images = counts.sum(axis=1)
+    p = np.diag(_shares(counts))[images > 0]
     return float(np.sqrt((p * (1 - p) / images[images > 0]).sum())) / len(p)
 
 
@@ -59,11 +60,10 @@ def macro_f1_error(counts: Counts) -> float:
     # Of class j's F1, 2 hits / sums: how it grows with one image more in row i, column j.
     slopes = np.tile(-2 * hits * inverse**2, (len(sums), 1)) + np.diag(2 * inverse)
     slopes /= known.sum()
-    images = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, images, out=np.zeros(counts.shape), where=images > 0)
+    shares = _shares(counts)
     means = (shares * slopes).sum(axis=1)
     variances = (shares * slopes**2).sum(axis=1) - means**2
-    return math.sqrt(max(0.0, float((images[:, 0] * variances).sum())))
+    return math.sqrt(max(0.0, float((counts.sum(axis=1) * variances).sum())))
 
 
 def validation_measures(counts: Counts) -> Mapping[str, float]:
@@ -84,6 +84,20 @@ def balanced_weights(y: NDArray[np.int64], num_classes: int) -> NDArray[np.float
         len(y), np.count_nonzero(counts) * counts, out=np.zeros(num_classes), where=counts > 0
     )
     return weights.astype(np.float32)
+
+
+def _shares(counts: Counts) -> NDArray[np.float64]:
+    """What the images of each class (row) are taken for, as if each had one more that is right and one wrong.
+
+    After Laplace's rule of succession: one image of a class that was recognised does not make the class
+    certain, as its own share of 1 would have it. What is wrong is spread over the other classes.
+    """
+    num_classes = len(counts)
+    more = np.full(counts.shape, 1 / max(1, num_classes - 1))
+    np.fill_diagonal(more, 1.0)
+    smoothed = counts + more
+    shares: NDArray[np.float64] = smoothed / smoothed.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _recalls(counts: Counts) -> NDArray[np.float64]:
