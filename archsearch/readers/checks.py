@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,22 @@ def num_classes_of(y: NDArray[np.int64], class_names: tuple[str, ...], where: st
     if class_names and len(found) > len(class_names):
         raise UserError(f"{where}: there are {len(found)} classes, but {len(class_names)} class names.")
     return len(found)
+
+
+def class_names_of(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """As they can be written anywhere; refused unless each is the name of one class."""
+    written = tuple(map(printable, names))
+    twice = [name for name, number in Counter(written).items() if number > 1]
+    if twice:
+        raise UserError(f"{where}: the class name '{twice[0]}' stands there twice.")
+    return written
+
+
+def printable(text: str) -> str:
+    """What is no text, or would move a terminal's cursor, becomes an escape, such as `\\x1b`."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
 def numbered(num_classes: int) -> tuple[str, ...]:

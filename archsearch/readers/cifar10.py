@@ -15,7 +15,7 @@ import numpy as np
 from archsearch.errors import UserError
 from archsearch.readers.built_in import BUILT_IN
 from archsearch.readers.careful_pickle import bytes_of, unpickle
-from archsearch.readers.checks import brief, images_of, num_classes_of
+from archsearch.readers.checks import brief, class_names_of, images_of, num_classes_of
 from archsearch.readers.source import Images, Source
 
 _TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -73,7 +73,8 @@ def _class_names(path: Path) -> tuple[str, ...]:
     names = unpickle(files[_META], where).get("label_names")
     if not isinstance(names, list):
         raise UserError(f"{where} has no list of label_names.")
-    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
+    texts = (name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
+    return class_names_of(texts, where)
 
 
 def _files(path: Path, wanted: Collection[str]) -> dict[str, bytes]:

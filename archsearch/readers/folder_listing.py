@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import UserError
+from archsearch.readers.checks import printable
 from archsearch.readers.stratified import named_part
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -100,12 +101,9 @@ def list_folder(root: Path) -> FolderListing:
     return FolderListing(root, class_names, train, validation, test, tuple(notes))
 
 
-def printable(name: str) -> str:
-    """A file's name as it can be written anywhere: what is no text becomes an escape, such as `\\xff`."""
-    escaped = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in escaped
-    )
+def printable_name(name: str) -> str:
+    """Of a file or folder, as it can be written anywhere: a byte that is no text becomes an escape too."""
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def some_names(names: Sequence[str], most: int = MAX_NAMED) -> str:
@@ -145,7 +143,7 @@ def _validation(folders: Mapping[str, Path]) -> Path | None:
 def _check_beside(root: Path, others: Set[Path], train: Path) -> None:
     """Refuses images in folders that look like classes or parts under other names."""
     names = sorted(
-        printable(folder.name)
+        printable_name(folder.name)
         for folder in others
         if any(file.suffix.lower() in SUFFIXES for _, file in _files_below(folder))
     )
@@ -201,7 +199,7 @@ def _find(folder: Path) -> _Found:
             else:
                 found.others[each.suffix.lower()] += 1
         # A Mac writes umlauts as two characters, other systems as one.
-        class_name = printable(unicodedata.normalize("NFC", entry.name))
+        class_name = printable_name(unicodedata.normalize("NFC", entry.name))
         found.by_class.setdefault(class_name, []).extend((each, stamp) for _, each, stamp in files)
     found.by_class = dict(sorted(found.by_class.items()))
     return found

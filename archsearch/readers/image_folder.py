@@ -24,7 +24,7 @@ from archsearch.readers.folder_listing import (
     FolderListing,
     Listing,
     list_folder,
-    printable,
+    printable_name,
     some_names,
 )
 from archsearch.readers.memory_map import copy_rows, read_array, temporary_folder, write_array
@@ -119,7 +119,7 @@ def _read_part(
     folder: FolderListing, listing: Listing, size: Size | None, cache: Path, on_images: OnImages | None
 ) -> tuple[Images, Size, tuple[str, ...]]:
     """The images of one part as a memory map, their size, and the broken ones, which are left out."""
-    names = tuple(printable(file.relative_to(folder.root).as_posix()) for file in listing.files)
+    names = tuple(printable_name(file.relative_to(folder.root).as_posix()) for file in listing.files)
     note = cache / f"folder-{_key_of_files(folder.root, listing, size)}.json"
     decoded = _found(note, cache, len(names))
     if decoded is None:

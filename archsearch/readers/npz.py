@@ -21,6 +21,7 @@ from archsearch.readers.checks import (
     check_labels,
     check_pixels,
     check_same_shape,
+    class_names_of,
     conversion_note,
     image_shape_of,
     images_of,
@@ -63,7 +64,7 @@ def read_npz(path: Path) -> Source:
         x = archive["x_train"]
         scale = pixel_scale(x)
         train = images_of(x, archive["y_train"], scale=scale, where=where)
-        names = _class_names(archive)
+        names = _class_names(archive, path)
     num_classes = num_classes_of(train.y, names, where)
     validation = _read_part(path, "val", scale) if "x_val" in headers else None
     read_test, read_test_labels = partial(no_test_part, str(path)), None
@@ -91,7 +92,7 @@ def npz_facts(path: Path) -> Facts:
         headers = _headers(archive, path)
         image_shape = _image_shape(headers, path)
         labels = labels_of(archive["y_train"], num_images=headers["x_train"].shape[0], where=where)
-        num_classes = num_classes_of(labels, _class_names(archive), where)
+        num_classes = num_classes_of(labels, _class_names(archive, path), where)
     num_validation = headers["x_val"].shape[0] if "x_val" in headers else None
     return Facts(class_counts(labels, num_classes), image_shape, num_validation)
 
@@ -145,10 +146,10 @@ def _header(archive: Any, key: str, path: Path) -> _Header:
     return _Header(tuple(shape), dtype)
 
 
-def _class_names(archive: Any) -> tuple[str, ...]:
+def _class_names(archive: Any, path: Path) -> tuple[str, ...]:
     if _NAMES not in archive.files:
         return ()
-    return tuple(str(name) for name in archive[_NAMES].astype(str).ravel())
+    return class_names_of(map(str, archive[_NAMES].astype(str).ravel()), str(path))
 
 
 def _read_part(path: Path, part: str, scale: float) -> Images:

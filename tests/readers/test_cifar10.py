@@ -162,6 +162,12 @@ def test_a_cut_archive_is_refused(tmp_path, length):
         read_cifar10(path)
 
 
+def test_two_classes_of_one_name_are_refused(tmp_path):
+    meta = pickle.dumps({b"label_names": [b"cat", *NAMES[1:]]}, 2)
+    with pytest.raises(UserError, match=r"batches\.meta in .*: the class name 'cat' stands there twice"):
+        read_cifar10(folder_of(tmp_path, cifar_files(**{"batches.meta": meta})))
+
+
 def test_without_its_list_of_names_the_known_ones_are_used(tmp_path):
     files = cifar_files()
     del files["batches.meta"]

@@ -67,6 +67,18 @@ def test_python_objects_as_class_names_are_refused(tmp_path):
         read_npz(npz(tmp_path, class_names=np.array(["a", "b"], object)))
 
 
+@pytest.mark.parametrize("read", [read_npz, npz_facts])
+def test_two_classes_of_one_name_are_refused(tmp_path, read):
+    """Each class's accuracy stands under its name."""
+    with pytest.raises(UserError, match=r"data\.npz: the class name 'cat' stands there twice"):
+        read(npz(tmp_path, class_names=np.array(["cat", "cat"])))
+
+
+def test_what_would_move_a_cursor_is_written_as_an_escape(tmp_path):
+    names = np.array(["\x1b[2Jcat", "d\ud800g \u65e5\u672c"])
+    assert read_npz(npz(tmp_path, class_names=names)).class_names == ("\\x1b[2Jcat", "d\\ud800g \u65e5\u672c")
+
+
 @pytest.mark.parametrize("names", [["cat"], ["cat", "dog", "ox"]])
 def test_class_names_must_be_as_many_as_classes(tmp_path, names):
     with pytest.raises(UserError, match=r"2 classes, but 1 class names|no image has 2 \('ox'\)"):
