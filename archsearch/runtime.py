@@ -44,7 +44,7 @@ def num_cores() -> int:
 def configure() -> None:
     """Sets the environment for TensorFlow; one warning if TensorFlow is loaded already.
 
-    - oneDNN on: off by default on CPUs without AVX-512, where it is worth a factor of 2 to 4.
+    - oneDNN on: off by default on CPUs without VNNI or the like, where it is worth a factor of 2 to 4.
     - Threads to the cores of this process, not to those of the machine.
     - On a GPU, memory is taken as needed, so that two processes can share it.
 
@@ -195,6 +195,20 @@ def own_precision() -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
+def full_single_precision() -> Iterator[None]:
+    """No TF32 inside: NVIDIA's GPUs from Ampere on multiply float32 with ten bits of mantissa by default."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 @contextlib.contextmanager
