@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsearch.errors import UserError
-from archsearch.fitting import RESERVE
+from archsearch.fitting import CONFIRM_SHARE, RESERVE
 from archsearch.layout import Layout
 from archsearch.plan import Plan, Speed
 from archsearch.readers.source import Facts
@@ -85,9 +85,27 @@ def continued_plan(
             planned_seconds = settings.max_seconds * (1 - RESERVE)
             if stored["finished"]:  # what leads then is to be confirmed, as what led before was
                 planned_seconds -= plan.confirm_seconds
-            plan = plan.with_more_time(planned_seconds) if settings.iterations is None else plan
+            plan = _longer(plan, settings, planned_seconds)
         plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
     return plan
+
+
+def _longer(plan: Plan, settings: SearchSettings, planned_seconds: float) -> Plan:
+    """With the iterations that fit, unless they are given.
+
+    And with confirmations that were asked for, and for which a shorter time had no room; an iteration more
+    goes before them.
+    """
+    assert settings.max_seconds is not None
+    for confirm in range(settings.confirm, plan.confirm, -1):
+        more = dataclasses.replace(plan, confirm=confirm)
+        if settings.iterations is None:
+            more = more.with_more_time(planned_seconds)
+            if more.iterations == plan.iterations:
+                continue
+        if more.seconds <= planned_seconds and more.confirm_seconds <= CONFIRM_SHARE * settings.max_seconds:
+            return more
+    return plan.with_more_time(planned_seconds) if settings.iterations is None else plan
 
 
 def workers_changed(stored: Mapping[str, Any], plan: Plan) -> bool:

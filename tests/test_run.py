@@ -280,6 +280,27 @@ def test_the_time_that_is_said_to_extend_a_search_does(
     assert more["max_seconds"] * (1 - RESERVE) >= spent, "and it is not over before it goes on"
 
 
+def test_more_time_brings_an_iteration_and_then_the_confirmations_that_were_asked_for(tmp_path: Path) -> None:
+    """9.4 s for the baseline, 39.6 s an iteration; to confirm one network 4 x 9.4 = 37.6 s, at most a quarter
+    of the time: 151 s."""
+    plan = dataclasses.replace(PLAN, confirm=0, max_seconds=90.0)
+    given = {"settings": {"max_seconds": 90.0, "max_epochs": None}, "plan": plan.to_dict()}
+    run = stored(tmp_path, *ALL, **given)
+
+    def longer(seconds: float, **more: Any) -> tuple[int, int]:
+        now = {"max_seconds": seconds / (1 - RESERVE), **more}
+        settings = continued(run.stored["settings"], now, chosen(run.stored))
+        found = continued_plan(run.stored, settings, now)
+        assert found.seconds <= seconds
+        return found.iterations, found.confirm
+
+    assert longer(9.4 + 2 * 39.6 + 0.1) == (2, 0)
+    assert longer(9.4 + 2 * 39.6 + 37.7) == (2, 0)
+    assert longer(0.9 * 151) == (2, 1)
+    assert longer(9.4 + 20 * 39.6 + 6 * 9.4 + 0.1) == (20, 2)
+    assert longer(9.4 + 20 * 39.6 + 4 * 9.4 + 0.1, confirm=1) == (20, 1)
+
+
 def test_where_the_iterations_were_given_another_one_has_to_be_too(tmp_path: Path) -> None:
     plan = dataclasses.replace(PLAN, max_seconds=90.0)
     given = {"settings": {"max_seconds": 90.0, "max_epochs": None, "iterations": 1}, "plan": plan.to_dict()}

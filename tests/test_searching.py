@@ -572,6 +572,24 @@ def test_more_time_appends_brackets(tmp_path: Path) -> None:
     assert len(longer.trials) == longer.plan.num_trials
 
 
+def test_more_time_brings_the_confirmations_that_were_asked_for(tmp_path: Path) -> None:
+    """The first time had no room for them."""
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        search(folder.path, Stub(interrupted_at=2), max_seconds=120.0, max_epochs=3, iterations=1)
+    stored = settings(folder.path)
+    assert stored["settings"]["confirm"] == 2
+    write_json(folder.settings, stored | {"plan": stored["plan"] | {"confirm": 0}})
+    for given, confirm in (
+        ({}, 0),
+        ({"max_seconds": 120.0}, 0),
+        ({"max_seconds": 86_400.0}, 2),
+        ({"max_seconds": 86_400.0, "confirm": 1}, 1),
+    ):
+        plan = planned(None, folder=folder, overwrite=False, given=given)
+        assert (plan.confirm, plan.iterations) == (confirm, 1)
+
+
 def test_less_time_is_refused(tmp_path: Path) -> None:
     search(tmp_path / "run", max_seconds=600.0, iterations=1, **SMALL)
     with pytest.raises(UserError, match=r"max seconds: stored 600\.0, given 60\.0"):
