@@ -78,27 +78,29 @@ def continued_plan(
         plan = dataclasses.replace(plan, workers=at_a_time, trials_per_device=per_device)
     if settings.iterations is not None:
         plan = dataclasses.replace(plan, iterations=max(plan.iterations, settings.iterations))
+    confirmed_seconds = plan.confirm_seconds if stored["finished"] else 0.0
     if "confirm" in given:
         plan = dataclasses.replace(plan, confirm=max(plan.confirm, given["confirm"]))
     if "max_seconds" in given and settings.max_seconds != plan.max_seconds:
         if settings.max_seconds is not None:
-            planned_seconds = settings.max_seconds * (1 - RESERVE)
-            if stored["finished"]:  # what leads then is to be confirmed, as what led before was
-                planned_seconds -= plan.confirm_seconds
-            plan = _longer(plan, settings, planned_seconds)
+            # Of a finished one what leads then is to be confirmed, as what led before was.
+            planned_seconds = settings.max_seconds * (1 - RESERVE) - confirmed_seconds
+            plan = _longer(plan, settings, planned_seconds, confirm=given.get("confirm", settings.confirm))
         plan = dataclasses.replace(plan, max_seconds=settings.max_seconds)
     return plan
 
 
-def _longer(plan: Plan, settings: SearchSettings, planned_seconds: float) -> Plan:
+def _longer(plan: Plan, settings: SearchSettings, planned_seconds: float, *, confirm: int) -> Plan:
     """With the iterations that fit, unless they are given.
 
-    And with confirmations that were asked for, and for which a shorter time had no room; an iteration more
-    goes before them.
+    And with confirmations for which a shorter time had no room; an iteration more goes before them.
+
+    Args:
+        confirm: Networks to confirm, at most.
     """
     assert settings.max_seconds is not None
-    for confirm in range(settings.confirm, plan.confirm, -1):
-        more = dataclasses.replace(plan, confirm=confirm)
+    for number in range(confirm, plan.confirm, -1):
+        more = dataclasses.replace(plan, confirm=number)
         if settings.iterations is None:
             more = more.with_more_time(planned_seconds)
             if more.iterations == plan.iterations:

@@ -28,8 +28,10 @@ def is_of(result: Mapping[str, Any], records: Sequence[TrialRecord], stored: Map
     trial = next((record for record in records if record.trial_id == result["trial_id"]), None)
     if trial is None:
         return False
+    left_out = {"width"}  # by which a final training widens the network found
     recipes = [_at(each, "recipe", "name") for each in (result, stored)]
-    left_out = {"width"} if recipes[0] == recipes[1] else {"width", *OF_RECIPE}
+    if recipes[0] != recipes[1]:  # it leaves out what another recipe sets
+        left_out |= {name for name in OF_RECIPE if name not in values}
     return _but(left_out, values) == _but(left_out, trial.hyperparameters)
 
 
@@ -41,5 +43,4 @@ def _at(mapping: Mapping[str, Any], *names: str) -> Any:
 
 
 def _but(names: Collection[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the width, by which a final training widens the network found, and what another recipe sets."""
     return {name: value for name, value in values.items() if name not in names}

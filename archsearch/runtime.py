@@ -200,15 +200,13 @@ def own_precision() -> Iterator[None]:
 @contextlib.contextmanager
 def full_single_precision() -> Iterator[None]:
     """No TF32 inside: NVIDIA's GPUs from Ampere on multiply float32 with ten bits of mantissa by default."""
-    import_tensorflow()
-    import tensorflow as tf
-
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    config = import_tensorflow().config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
     try:
         yield
     finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
+        config.enable_tensor_float_32_execution(before)
 
 
 @contextlib.contextmanager

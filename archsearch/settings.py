@@ -255,7 +255,7 @@ def continued(
     differences = [
         f"{name.replace('_', ' ')}: stored {_in_force(settings, planned, name)}, given {value}"
         for name, value in changes.items()
-        if name not in FREE and not _is_more(name, getattr(settings, name), value)
+        if name not in FREE and not _is_more(name, settings, planned, value)
     ]
     if differences:
         raise UserError(
@@ -270,8 +270,11 @@ def _in_force(settings: SearchSettings, planned: Mapping[str, Any], name: str) -
     return planned.get(name, value) if value in (None, "auto") else value
 
 
-def _is_more(name: str, stored: Any, given: Any) -> bool:
-    if name not in ("max_seconds", "iterations", "confirm"):
+def _is_more(name: str, settings: SearchSettings, planned: Mapping[str, Any], given: Any) -> bool:
+    stored: Any = getattr(settings, name)
+    if name == "confirm":  # the plan may have come to fewer than were asked for
+        return given is None or given > planned.get(name, stored)
+    if name not in ("max_seconds", "iterations"):
         return False
     return (
         given is None or (stored is not None and given > stored) or (name == "iterations" and stored is None)

@@ -414,7 +414,7 @@ def test_another_final_training_than_the_interrupted_one_is_refused_with_the_dif
         best_of(logs, epochs=5, seed=9)
     assert str(folder) in str(refusal.value)
     assert "--overwrite to start over" in str(refusal.value)
-    with pytest.raises(UserError, match=r"\(recipe name: stored modern, now documented; "):
+    with pytest.raises(UserError, match=r"recipe name: stored modern, now documented; "):
         best_of(logs, recipe="documented")
     assert (folder / "resume" / "state.npz").read_bytes() == state
 

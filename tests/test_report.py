@@ -608,12 +608,9 @@ SETTINGS_OF_IMAGES = json.dumps({"dataset": {"content_hash": "1"}})
         ({"trial_id": "a", "hyperparameters": {"x": 1, "width": 2.0}}, True),  # widened
         ({"trial_id": "a", "hyperparameters": {"x": 2, "width": 1.0}}, False),
         ({"trial_id": "a", "hyperparameters": {"x": 1, "learning_rate": 0.2}}, False),
-        # By another recipe than the search's.
+        # By another recipe than this search's: a rate among the values is that of another search.
         ({"trial_id": "a", "hyperparameters": {"x": 1}, "recipe": {"name": "other"}}, True),
-        (
-            {"trial_id": "a", "hyperparameters": {"x": 1, "learning_rate": 0.2}, "recipe": {"name": "other"}},
-            True,  # as an earlier version trained it
-        ),
+        ({"trial_id": "a", "hyperparameters": {"x": 1, "learning_rate": 1}, "recipe": {"name": "b"}}, False),
         ({"trial_id": "a", "hyperparameters": {"x": 2}, "recipe": {"name": "other"}}, False),
         ({"trial_id": "gone", "hyperparameters": {"x": 1}}, False),
         ({"trial_id": None, "hyperparameters": {}}, True),  # the documented network

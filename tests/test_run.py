@@ -299,6 +299,9 @@ def test_more_time_brings_an_iteration_and_then_the_confirmations_that_were_aske
     assert longer(0.9 * 151) == (2, 1)
     assert longer(9.4 + 20 * 39.6 + 6 * 9.4 + 0.1) == (20, 2)
     assert longer(9.4 + 20 * 39.6 + 4 * 9.4 + 0.1, confirm=1) == (20, 1)
+    write_json(run.folder.settings, {**run.stored, "plan": {**run.stored["plan"], "confirm": 1}})
+    run = open_run(tmp_path)
+    assert longer(9.4 + 200 * 39.6, confirm=1)[1] == 1, "as given, though two were asked for at first"
 
 
 def test_where_the_iterations_were_given_another_one_has_to_be_too(tmp_path: Path) -> None:

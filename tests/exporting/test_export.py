@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from archsearch import cli
 from archsearch.errors import StorageError, UserError
+from archsearch.exporting.checking import predictions
 from archsearch.exporting.formats import FORMATS
 from archsearch.exporting.records import Exported, forget, read_exports, record
 from tests.exporting import final_folders
@@ -117,6 +119,24 @@ def test_each_format_predicts_as_keras_does_for_any_number_of_images(
     assert f"{name} " in output.out
     assert exported.runtime in output.out
     assert max(len(line) for line in output.out.splitlines() if line.startswith(name)) <= 80
+
+
+@pytest.mark.tensorflow
+def test_networks_are_compared_in_full_single_precision(tensorflow: Any) -> None:
+    """A GPU that computes in TF32, its default, differs from other runtimes by more than they are allowed."""
+    enabled = tensorflow.config.experimental.tensor_float_32_execution_enabled
+    inside = []
+
+    def predict(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        inside.append(enabled())
+        return np.zeros((len(x), 2), np.float32)
+
+    assert enabled()
+    assert predictions(predict, np.zeros((70, *SHAPE), np.uint8)).shape == (70, 2)
+    assert (inside, enabled()) == ([False, False], True)
+    with pytest.raises(AttributeError):
+        predictions(predict, None)  # type: ignore[arg-type]
+    assert enabled()
 
 
 @pytest.mark.tensorflow
