@@ -79,13 +79,32 @@ def check_log(path: Path, plan: Plan, records: Iterable[TrialRecord]) -> None:
 
 def changed_surroundings(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for every version, and part of the machine, that may move the scores to come a little."""
+    for name, before, now in _changes(stored, current):
+        yield f"So far this run had {name} {before}, now it is {now}: scores may differ a little."
+
+
+def changed_on_the_way(
+    stored: Mapping[str, Any], current: Mapping[str, Any], *, num_trials: int
+) -> list[str]:
+    """The same of all sessions, to be kept: beside it stand the values of the last one only.
+
+    Args:
+        stored: settings.json of the run, as the session before left it.
+        current: What will be written there now.
+        num_trials: That were finished before this session.
+    """
+    changes = [
+        f"{name} {before}, after {num_trials} trials {now}" for name, before, now in _changes(stored, current)
+    ]
+    return [*stored.get("changed_on_the_way", []), *changes]
+
+
+def _changes(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Name, value before and value now."""
     before, now = ({**each["versions"], **_machine(each["machine"])} for each in (stored, current))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            yield (
-                f"This run began with {name} {before.get(name)}, now it is {now.get(name)}: "
-                "scores may differ a little."
-            )
+            yield name, before.get(name), now.get(name)
 
 
 def _machine(machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -293,6 +293,9 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
         for name in ("begin_at_top", "neighbours"):  # which earlier versions did not write
             if not isinstance(stored.get(name, False), bool):
                 raise TypeError(f"{name} is {stored[name]!r}")
+        changes = stored.get("changed_on_the_way", [])  # likewise
+        if not isinstance(changes, list) or not all(isinstance(each, str) for each in changes):
+            raise TypeError(f"changed_on_the_way is {changes!r}")
         if not isinstance(stored.get("num_from_runs", 0), int):  # nor this
             raise TypeError(f"num_from_runs is {stored['num_from_runs']!r}")
         check_precision(stored.get("precision", "auto"))  # which earlier versions did not write

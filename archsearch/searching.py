@@ -29,7 +29,13 @@ from archsearch.dataset import Splits, load, subset
 from archsearch.earlier import fitted_values, read_earlier
 from archsearch.errors import UserError
 from archsearch.executors import InlineExecutor
-from archsearch.fingerprint import changed_surroundings, check_log, check_same, describe_space
+from archsearch.fingerprint import (
+    changed_on_the_way,
+    changed_surroundings,
+    check_log,
+    check_same,
+    describe_space,
+)
 from archsearch.given_network import check_values, read_baseline, read_values
 from archsearch.layout import Layout, layout_here
 from archsearch.nodes import Cluster, connected
@@ -131,13 +137,16 @@ class Search:
             description = {**self._describe(settings, splits, problem, plan, tuner), "precision": precision}
             description["num_from_runs"] = num_from_runs
             description["machine"]["threads_per_trial"] = laid_out.threads
-            description["workers_changed"] = False
+            description["workers_changed"], description["changed_on_the_way"] = False, []
             if stored is not None:
                 description["workers_changed"] = bool(records) and workers_changed(stored, plan)
                 check_same(stored, description)
                 if finished:
                     return self._answer()
                 notes += changed_surroundings(stored, description)
+                description["changed_on_the_way"] = changed_on_the_way(
+                    stored, description, num_trials=len(records)
+                )
             self._begin(stored, description, plan, records)
             executor = self._executor(laid_out, tuner, precision, cluster)
             try:

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from archsearch.errors import UserError
-from archsearch.fingerprint import changed_surroundings, check_same, describe_space, differences
+from archsearch.fingerprint import (
+    changed_on_the_way,
+    changed_surroundings,
+    check_same,
+    describe_space,
+    differences,
+)
 
 STORED: dict[str, Any] = {
     "hypermodel": "mine:Space",
@@ -130,8 +136,19 @@ def test_the_same_surroundings_are_not_mentioned() -> None:
 )
 def test_other_surroundings_are_one_sentence(other: dict[str, Any], sentence: str) -> None:
     assert list(changed_surroundings(STORED, other)) == [
-        f"This run began with {sentence}: scores may differ a little."
+        f"So far this run had {sentence}: scores may differ a little."
     ]
+
+
+def test_what_changed_from_session_to_session_is_kept() -> None:
+    """settings.json has the versions of the last session."""
+    second = changed("versions", "keras", value="3.16.0")
+    assert changed_on_the_way(STORED, STORED, num_trials=5) == []
+    kept = changed_on_the_way(STORED, second, num_trials=5)
+    assert kept == ["keras 3.15.0, after 5 trials 3.16.0"]
+    third = changed("machine", "cores", value=4)
+    again = changed_on_the_way({**second, "changed_on_the_way": kept}, third, num_trials=9)
+    assert again == [*kept, "cores 2, after 9 trials 4", "keras 3.16.0, after 9 trials 3.15.0"]
 
 
 # Spaces.

@@ -449,15 +449,22 @@ def test_other_versions_are_pointed_out_and_go_on(tmp_path: Path) -> None:
     folder, listens = RunFolder(tmp_path / "run"), Listens()
     with pytest.raises(KeyboardInterrupt):
         search(folder.path, Stub(interrupted_at=2), callbacks=(listens,), **SMALL)
-    assert not any("This run began with" in note for note in listens.notes)
+    assert not any("So far this run had" in note for note in listens.notes)
     stored = settings(folder.path)
+    assert stored["changed_on_the_way"] == []
     keras_now = stored["versions"]["keras"]
     write_json(folder.settings, stored | {"versions": stored["versions"] | {"keras": "3.0.0"}})
-    run = search(folder.path, callbacks=(listens,))
-    assert f"This run began with keras 3.0.0, now it is {keras_now}: scores may differ a little." in (
+    changes = [f"keras 3.0.0, after 2 trials {keras_now}"]
+    with pytest.raises(KeyboardInterrupt):
+        search(folder.path, Stub(interrupted_at=1), callbacks=(listens,))
+    assert f"So far this run had keras 3.0.0, now it is {keras_now}: scores may differ a little." in (
         listens.notes
     )
-    assert run.finished
+    assert settings(folder.path)["changed_on_the_way"] == changes
+    run = search(folder.path, callbacks=(listens,))
+    assert not any("So far this run had" in note for note in listens.notes)
+    assert (run.finished, run.stored["changed_on_the_way"]) == (True, changes)
+    assert changes[0] in (folder.path / "report.html").read_text(encoding="utf-8")
 
 
 # Confirmations.

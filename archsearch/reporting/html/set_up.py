@@ -23,6 +23,7 @@ def set_up(findings: Findings) -> dict[str, str]:
     data, recipe = (findings.section(name) for name in ("dataset", "recipe"))
     classes = data.get("class_names")
     shape = findings.image_shape
+    changes = findings.stored.get("changed_on_the_way")
     facts = {
         "data": data.get("name"),
         "images": " × ".join(str(size) for size in shape) + " pixels" if shape else None,
@@ -32,6 +33,7 @@ def set_up(findings: Findings) -> dict[str, str]:
         "hypermodel": findings.stored.get("hypermodel"),
         "precision": findings.stored.get("precision"),
         **machine_facts(findings.stored),
+        "changed on the way": "; ".join(map(str, changes)) if isinstance(changes, list) else None,
         "git commit": findings.stored.get("git_commit"),
     }
     return {name: str(value) for name, value in facts.items() if value}
