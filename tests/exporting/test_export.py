@@ -134,8 +134,8 @@ def test_networks_are_compared_in_full_single_precision(tensorflow: Any) -> None
     assert enabled()
     assert predictions(predict, np.zeros((70, *SHAPE), np.uint8)).shape == (70, 2)
     assert (inside, enabled()) == ([False, False], True)
-    with pytest.raises(AttributeError):
-        predictions(predict, None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="need at least one array"):
+        predictions(predict, np.zeros((0, *SHAPE), np.uint8))
     assert enabled()
 
 
