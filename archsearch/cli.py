@@ -198,8 +198,13 @@ def _final_folder(flags: argparse.Namespace) -> Path:
 def _predict(flags: argparse.Namespace) -> int:
     from archsearch.predicting import named, predict_pictures
     from archsearch.reporting.predictions import as_json, prediction_lines, say_broken
+    from archsearch.run import doubt
+    from archsearch.run_folder import RunFolder
 
-    found = predict_pictures(named(flags.model, flags.logs), [Path(image) for image in flags.images])
+    where = named(flags.model, flags.logs)
+    found = predict_pictures(where, [Path(image) for image in flags.images])
+    if doubtful := doubt(RunFolder(where)):
+        print(f"warning: {doubtful}", file=sys.stderr)
     if flags.json:
         print(as_json(found, flags.top))
     else:

@@ -148,13 +148,11 @@ class Run:
         Raises:
             UserError: There was no final training of the incumbent yet.
         """
-        path, result = (self.folder.final("best") / name for name in ("model.keras", "result.json"))
+        path = self.folder.final("best") / "model.keras"
         if not path.exists():
             raise UserError(f"There is no {path}: train the incumbent first, with {self._final_train()}.")
-        trained, best = read_json(result), self.incumbent
-        of_this, trial_id = is_of(trained, self.trials, self.stored), trained.get("trial_id")
-        if best is None or not of_this or trial_id != best.trial_id:
-            what = f"of {trial_id}, not of the incumbent" if of_this else "of an earlier search"
+        what = self.other_than_incumbent()
+        if what:
             again = self._final_train("overwrite=True")
             raise UserError(f"{path} is {what}: train the incumbent, with {again}.")
         import_tensorflow()
@@ -162,6 +160,18 @@ class Run:
 
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
         return model
+
+    def other_than_incumbent(self) -> str:
+        """Of what the training in `final/best` is, as in "of an earlier search"; empty: of the incumbent.
+
+        Raises:
+            UserError: Its result.json, or a file of this run, is not there or damaged.
+        """
+        trained, best = read_json(self.folder.final("best") / "result.json"), self.incumbent
+        of_this, trial_id = is_of(trained, self.trials, self.stored), trained.get("trial_id")
+        if best is not None and of_this and trial_id == best.trial_id:
+            return ""
+        return f"of {trial_id}, not of the incumbent" if of_this else "of an earlier search"
 
     def _final_train(self, *options: str) -> str:
         """The call that trains the incumbent; what was handed in has to be again."""
@@ -305,6 +315,18 @@ def read_stored(folder: RunFolder) -> dict[str, Any]:
             "Restore it, or start over with --overwrite."
         ) from error
     return stored
+
+
+def doubt(folder: RunFolder) -> str:
+    """A sentence if the network in its `final/best` is not that of the incumbent; else empty."""
+    path = folder.final("best") / "model.keras"
+    if not (folder.exists() and path.exists() and path.with_name("result.json").exists()):
+        return ""
+    try:
+        what = Run(folder).other_than_incumbent()
+    except UserError as error:
+        return str(error)
+    return f"{path} is {what}: --best --overwrite trains the incumbent." if what else ""
 
 
 def open_run(path: str | Path) -> Run:

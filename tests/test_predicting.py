@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch import cli
+from archsearch import cli, run
 from archsearch.errors import UserError
 from archsearch.predicting import Broken, Found, Prediction, find_model, list_pictures, named, read_picture
 from archsearch.reporting.predictions import as_json, prediction_lines
@@ -102,8 +102,12 @@ def test_the_command_of_the_readme_names_a_run_and_a_picture(
     save(tmp_path / "photo.png", bright="right")
     monkeypatch.chdir(tmp_path)
     assert predict("default", "photo.png") == 0
-    assert "right" in capsys.readouterr().out
+    output = capsys.readouterr()
+    assert "right" in output.out
+    assert "warning" not in output.err
+    monkeypatch.setattr(run, "doubt", lambda folder: f"{folder.path} has another one.")
     assert predict("default", "photo.png", "--logs", tmp_path / "logs") == 0
+    assert f"warning: {tmp_path / 'logs' / 'default'} has another one." in capsys.readouterr().err
 
 
 def test_without_a_final_training_the_next_command_is_named(

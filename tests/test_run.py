@@ -16,7 +16,7 @@ from archsearch.continuing import chosen, continued_plan, workers_changed
 from archsearch.fitting import RESERVE
 from archsearch.plan import Cost, Speed
 from archsearch.reporting.summary import final_training, summary
-from archsearch.run import BUILT_IN, Run
+from archsearch.run import BUILT_IN, Run, doubt
 from archsearch.run_folder import RunFolder, write_json
 from archsearch.settings import SearchSettings, continued, parse_time
 from archsearch.trials import Role, Status, TrialRecord
@@ -518,6 +518,23 @@ def test_a_final_training_of_another_network_is_not_the_best_model(
     write_json(folder / "result.json", {"hyperparameters": {"filters": 16}, **result})
     with pytest.raises(UserError, match=rf"is {what}: train the incumbent, with .*, overwrite=True\)\.$"):
         run.best_model()
+    assert f"model.keras is {what}: --best --overwrite trains the incumbent." in doubt(run.folder)
+
+
+def test_a_model_of_the_incumbent_is_not_doubted(tmp_path: Path) -> None:
+    run = stored(tmp_path, *ALL)
+    assert doubt(run.folder) == "", "no final training"
+    model = run.folder.final("best") / "model.keras"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    assert doubt(run.folder) == "", "put there by hand"
+    result = {"trial_id": "b1-r1-s0", "hyperparameters": {"filters": 16}}
+    write_json(model.with_name("result.json"), result)
+    assert run.incumbent is not None
+    assert run.incumbent.trial_id == result["trial_id"]
+    assert doubt(run.folder) == ""
+    model.with_name("result.json").write_text("[")
+    assert doubt(run.folder).startswith(f"{model.with_name('result.json')} ")
 
 
 def test_a_torn_last_line_is_not_a_trial_yet(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from archsearch.exporting.records import Exported, forget, record
 from archsearch.exporting.runtimes import of_keras
 from archsearch.final_result import RESULT
 from archsearch.reporting.report import refresh_report
+from archsearch.run import doubt
 from archsearch.run_folder import RunFolder, locked, read_json, write_atomically
 from space.script import SCRIPT, script
 
@@ -90,6 +91,8 @@ def export_run(
     say = _teller(verbose)
     with locked(folder.with_name(f"{folder.name}.lock"), folder):
         result = _read_result(folder)
+        if what == "best" and (doubtful := doubt(run)):
+            say(doubtful)
         runtime.configure()
         comparison = of_result(result, data=data, cache=run.cache)
         write_script(folder, result, say)

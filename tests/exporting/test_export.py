@@ -147,8 +147,13 @@ def test_int8_is_small(logs: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_the_script_is_written_beside_the_files(copied: Path) -> None:
+def test_the_script_is_written_beside_the_files(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is exported is named if it is not the incumbent's network."""
+    monkeypatch.setattr("archsearch.exporting.export.doubt", lambda run: f"{run.path.name} has another one.")
     assert export(copied, "fast", "keras") == 0
+    assert "fast has another one." in capsys.readouterr().err
     assert "whitening" in (copied / "fast" / "final" / "best" / "model.py").read_text()
 
 
