@@ -136,7 +136,8 @@ def _network(trained: Trained) -> dict[str, Any]:
     measured = measure(task.hypermodel, task.values)
     found = trained.record.hyperparameters if trained.record else {}
     # As found: on several devices the rate grows with the batch, which "learning_rate" and "devices" say.
-    rate = {name: found[name] for name in ("learning_rate",) if name in task.values and name in found}
+    both = found.keys() & task.values.keys()
+    rate = {"learning_rate": found["learning_rate"]} if "learning_rate" in both else {}
     return {
         "what": task.trial_id,
         "trial_id": trained.record.trial_id if trained.record else None,
