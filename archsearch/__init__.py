@@ -37,15 +37,16 @@ def search(
     """Searches, or continues the search stored under this name, and returns it.
 
     Args:
-        data: A built-in name, a path, or arrays `((x, y), (x_test, y_test))`; the default is "cifar10".
+        data: A built-in name, a path, or arrays `((x, y), (x_test, y_test))`; by default what the run was
+            searched on, of a new one "cifar10".
         run: Name of the run.
         logs: Folder of all runs.
         overwrite: Removes an earlier search of this name.
         hypermodel: Another space than the built-in one: its models take raw pixels and one-hot labels.
         callbacks: Told of every trial.
         verbose: Whether plan and progress are printed on stderr.
-        max_time: Such as "30m", the default, or a number of minutes; of the whole search, over all its
-            sessions.
+        max_time: Such as "30m", or a number of minutes; of the whole search, over all its sessions. By
+            default that of the run, of a new one 30 minutes, or no limit where `max_epochs` is given.
         final_time: Likewise, of the final training that the search aims at.
         **settings: Any other field of `archsearch.settings.SearchSettings`, such as `max_epochs=9`. What
             is not given is the default, or what the run stored.
@@ -87,10 +88,11 @@ def final_train(
     max_time: str | float | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Trains one network in full, tests it once, and leaves it in `logs/<run>/final/<what>/`.
+    """Trains one network in full, tests it once, and leaves it in `logs/<run>/final/`.
 
     Args:
-        what: "best" (the incumbent), "documented", or the id of a trial.
+        what: "best" (the incumbent), "documented", or the id of a trial. The folder is called `best`,
+            `documented` or `trial-<id>`.
         data: As for `search`; what the run was searched on by default.
         run: Name of the run; with "documented" it need not exist.
         logs: Folder of all runs.

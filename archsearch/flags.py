@@ -25,7 +25,8 @@ from archsearch.settings import (
 
 EPILOG_SEARCH = "Times are written 90s, 30m, 1.5h; numbers 8000000, 8M, 300k. Run it again to continue it."
 EPILOG_FINAL = (
-    "What is left is in LOGS/RUN/final/: model.keras, model.py, result.json, history.json, pictures."
+    "What is left is in LOGS/RUN/final/best/ (or documented/, trial-ID/): model.keras, model.py, "
+    "result.json, history.json, pictures."
 )
 
 
@@ -125,7 +126,7 @@ def search_parser(prog: str) -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="train on a Ray cluster: auto (that of this machine) or HOST:PORT (none)",
     )
-    _add_precision(parser)
+    _add_precision(parser, default="auto")
     add(
         "--space",
         type=_checked(check_space),
@@ -188,7 +189,7 @@ def final_parser(prog: str) -> argparse.ArgumentParser:
     ):
         add(flag, action="store_true", default=None, help=what)
     _add_formats(parser, "--export")
-    _add_precision(parser)
+    _add_precision(parser, default="the run's")
     add(
         "--devices",
         choices=DEVICES,
@@ -253,9 +254,11 @@ def _add_formats(parser: argparse.ArgumentParser, flag: str, *, required: bool =
     )
 
 
-def _add_precision(parser: argparse.ArgumentParser) -> None:
+def _add_precision(parser: argparse.ArgumentParser, *, default: str) -> None:
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="what networks compute in (auto: half where that is fast)"
+        "--precision",
+        choices=PRECISIONS,
+        help=f"what networks compute in; auto: in half precision where that is fast ({default})",
     )
 
 

@@ -17,7 +17,7 @@ from archsearch.starting import origin
 from archsearch.trials import Role, TrialRecord, read_records
 from benchmarks.attribution.cells import NO_SEARCH
 from benchmarks.attribution.running import machine_of
-from benchmarks.attribution.table import compared
+from benchmarks.attribution.table import compared, pair
 from space.architecture import DOCUMENTED, Architecture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -241,6 +241,13 @@ def test_what_the_accuracy_comes_from() -> None:
         "Under the documented recipe, where one search of three ended with the documented network itself, "
         "three seeds do not tell found and documented apart." in told
     )
+    narrowed = [line for line in short if line["cell"].startswith("documented-")]
+    widths = sorted(line["hyperparameters"]["width"] for line in narrowed)
+    fitting = sorted(line["epochs_at_width_1"] for line in narrowed)
+    assert (
+        f"the documented network is narrowed, to {widths[0]:.2f} to {widths[-1]:.2f} of its width: at its "
+        f"own, the time would have been over after {fitting[0]:.1f} to {fitting[-1]:.1f} epochs." in told
+    )
     assert f"The product is {better('found-modern', 'random-search')} than random search." in told
     fixed = better("no-search", "found-modern")
     assert f"trained for all 12 minutes, did {fixed} than 4 minutes of search and 8 of training" in told
@@ -254,8 +261,12 @@ def test_what_the_accuracy_comes_from() -> None:
     different = [{name for name, value in NO_SEARCH.items() if each[name] != value} for each in found]
     drawn = {"block_0/convs", "filters"}
     assert different == [drawn, set(), set(), {"block_2/convs"}, drawn]
-    counts = "In two of the five searches the network found was a starting point, in three it was drawn near"
-    assert counts in told
+    searched = [line["seed"] for line in short if line["cell"] == "found-modern"]
+    assert sorted(searched) == [0, 0, 1, 2, 3]
+    assert (
+        "In two of the five searches (seed 0 was run on two machines) the network found was a starting "
+        "point, in three it was drawn near it." in told
+    )
 
     products = [line for line in lines if (line["cell"], line["budget"]) == ("found-modern", "90m")]
     xeons = {line["precision"]: line for line in products if "Xeon" in line["machine"]["processor"]}
@@ -267,6 +278,18 @@ def test_what_the_accuracy_comes_from() -> None:
         shown = [f"{xeon[name]:.4f}" for name in ("test_accuracy", "test_accuracy_tta")]
         cost = f"with {xeon['macs'] / 1e6:.1f} M macs, in {xeon['seconds'] / 60:.0f} minutes"
         assert f"On 2 cores of {said}{shown[0]}, and {shown[1]} as the mean of 6 views, {cost}." in told
+
+    (drawn_long,) = [line for line in lines if (line["cell"], line["budget"]) == ("random-search", "90m")]
+    (product,) = [line for line in products if pair(line) == pair(drawn_long)]
+    assert machine_of(product).startswith("AMD EPYC, AVX2, 2 cores")
+    both = [
+        f"{100 * line['test_accuracy']:.1f} % (six views {100 * line['test_accuracy_tta']:.1f} %)"
+        for line in (product, drawn_long)
+    ]
+    assert (
+        f"In one run each of 90 minutes, on 2 cores with AVX2 only, it came to {both[0]} and random search "
+        f"to {both[1]}." in told
+    )
 
     (long,) = [line for line in lines if (line["cell"], line["budget"]) == ("no-search", "90m")]
     one, six = (100 * long[name] for name in ("test_accuracy", "test_accuracy_tta"))
