@@ -105,7 +105,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     os.environ["PYTHONPATH"] = str(ROOT)
     try:
         nbclient.NotebookClient(
-            notebook, timeout=280, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+            notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
         ).execute()
     finally:
         if before is None:
