@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,8 @@ class FinalSource:
             return {}
         values, searched = self.record.hyperparameters, self.record.architecture
         now = measure(hypermodel, values).architecture if searched is not None else None
-        if searched is not None and now is not None and now.to_dict() != {**now.to_dict(), **searched}:
+        built = json.loads(json.dumps(now.to_dict())) if now is not None else {}  # as it is stored
+        if searched is not None and now is not None and built != {**built, **searched}:
             raise UserError(
                 f"With the values of {self.record.trial_id} this version builds another network than the one "
                 f"that was searched. Search again, or use the version of {self.folder.settings}."

@@ -82,8 +82,8 @@ def widened(
     """The values of a network found, its `width` the largest that the limits admit; never a smaller one.
 
     Args:
-        hypermodel: Of any family; one whose networks do not know their macs, or do not follow `width`, is
-            not widened.
+        hypermodel: Of any family; one whose networks do not know their macs, or do not follow a factor
+            `width`, is not widened.
         values: Of the network.
         final_macs: `Plan.final_macs`; `None` changes nothing.
         max_params: Most weights; `None`: any number.
@@ -93,7 +93,9 @@ def widened(
     def measured(width: float) -> Measured:
         return measure(hypermodel, {**values, "width": width})
 
-    if final_macs is None or measured(found).macs in (None, measured(2 * found).macs):
+    if final_macs is None or not isinstance(found, float):  # a choice of the user's own of this name
+        return dict(values)
+    if measured(found).macs in (None, measured(2 * found).macs):
         return dict(values)
 
     def admitted(width: float) -> bool:

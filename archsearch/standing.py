@@ -35,8 +35,10 @@ def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
 
 def baseline_label(record: TrialRecord) -> str:
     """What the baseline is called where there is little room; a narrowed one says so."""
-    width = record.hyperparameters.get("width", 1.0) if record.architecture is not None else 1.0
-    return "baseline" if width == 1.0 else f"baseline at width {width:.2f}"
+    width = record.hyperparameters.get("width") if record.architecture is not None else None
+    # In a space of one's own it may be anything.
+    narrowed = isinstance(width, float) and width != 1.0
+    return f"baseline at width {width:.2f}" if narrowed else "baseline"
 
 
 def incumbent(records: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
@@ -84,7 +86,7 @@ def confirmations(records: Sequence[TrialRecord]) -> list[Confirmation]:
     """The networks that were confirmed, once they can be compared; the baseline first, then as in the plan.
 
     That is when the baseline and one network of the search have been trained with all their seeds. A
-    network that failed with one of its seeds is not confirmed.
+    network that failed with one of its seeds is not confirmed; the baseline alone wins nothing.
     """
     trials = {record.trial_id: record for record in records}
     repeats: dict[str, list[TrialRecord]] = defaultdict(list)
@@ -102,11 +104,12 @@ def confirmations(records: Sequence[TrialRecord]) -> list[Confirmation]:
     if not searched or (base is not None and base.trial_id not in ended):
         return []
     first = [] if base is None else [base.trial_id]
-    return [
+    found = [
         Confirmation(trials[trial_id], tuple(ended[trial_id]))
         for trial_id in (*first, *searched)
         if all(record.status is Status.COMPLETED for record in ended[trial_id])
     ]
+    return found if any(each.trial.role is Role.SEARCH for each in found) else []
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class Lift:
         seeds = f"{self.num_seeds} seeds" if self.num_seeds else "of the split alone; not confirmed"
         of = "" if self.measure == "accuracy" else f" of {self.measure}"
         detail = f"{self.points:+.1f} points{of} (95 % interval {self.low:.1f} to {self.high:.1f}, {seeds})"
+        if self.high < 0:
+            return f"worse: {detail}"
         return detail if self.found else f"no difference found: {detail}"
 
 

@@ -115,6 +115,14 @@ class TrialRecord:
         """Of the last epoch; `None` where a hypermodel of the user's own does not measure it."""
         return self.curve[-1].get("val_accuracy") if self.curve else None
 
+    @property
+    def network_text(self) -> str:
+        """The structure in one line; empty for what is no `Architecture`, but of a space of one's own."""
+        try:
+            return str(Architecture.from_dict(self.architecture)) if self.architecture else ""
+        except (TypeError, ValueError):
+            return ""
+
     @classmethod
     def from_json(cls, line: str) -> TrialRecord:
         """Reads one line; keys that a later version added are ignored.
@@ -138,8 +146,6 @@ class TrialRecord:
         for trial_id in (record.trial_id, record.parent_trial_id or record.trial_id):
             if not NAME_PATTERN.fullmatch(trial_id):
                 raise ValueError(f"{trial_id!r} is no id of a trial")
-        if record.architecture is not None:
-            Architecture.from_dict(record.architecture)
         if record.status is Status.COMPLETED and record.score is None:
             raise ValueError("completed without a score")
         return record

@@ -111,8 +111,8 @@ class HyperbandTuner(BaseTuner):
             self._loop(executor, num_workers)
         except BaseException:
             # A trial that is left in an orderly way did not die. What ended the search may forbid to say so.
-            with contextlib.suppress(UserError):
-                for attempts in self._attempts.values():
+            for attempts in self._attempts.values():
+                with contextlib.suppress(UserError):
                     attempts.leave(self.elapsed_seconds)
             raise
 

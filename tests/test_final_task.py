@@ -92,6 +92,20 @@ def test_networks_that_do_not_follow_the_width_are_not_widened() -> None:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize("width", [32, "narrow"])
+def test_a_width_that_is_no_factor_is_left_as_it_is(width: Any) -> None:
+    """A choice of the user's own of that name, that the networks do follow."""
+
+    def architecture(hp: Any) -> Any:
+        size = len(str(hp.values["width"])) * 1000
+        return SimpleNamespace(macs=lambda shape: size, params=lambda shape, classes: 10)
+
+    family = SimpleNamespace(architecture=architecture, image_shape=IMAGE_SHAPE, num_classes=10)
+    assert widened(family, {"width": width}, 10**9) == {"width": width}
+
+
+@pytest.mark.tensorflow
 def test_a_network_is_not_widened_beyond_the_weights_that_are_allowed(hypermodel: Any) -> None:
     found = final_task.measure(hypermodel, ONE_BLOCK).params or 0
     wide = widened(hypermodel, ONE_BLOCK, 10**9, max_params=2 * found)

@@ -33,6 +33,8 @@ def test_description_of_a_search_for_a_final_training_names_its_size() -> None:
     assert lines[-1] == (
         "  final training: 12 epochs of 118 M macs fit its time; the network found is widened to that"
     )
+    limited = list(describe(a_plan(final_macs=118_144_800, max_params=1_500_000)))
+    assert limited[-1] == f"{lines[-1]}, as far as --max-params admits"
     assert not any("final training" in line for line in describe(a_plan()))
 
 

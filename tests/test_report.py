@@ -530,6 +530,13 @@ def test_no_text_of_a_diagram_is_wider_than_the_drawing() -> None:
             assert max(6.8 * len(text.text), 6.2 * len(text.note)) <= 440 - 222, text
 
 
+def test_a_name_that_is_no_text_is_shown_as_escapes(tmp_path: Path) -> None:
+    """A Latin-1 path on a system of UTF-8, in the folder's name and in the settings."""
+    stored = json.dumps({"settings": {"dataset": "ph\udcf6tos"}})
+    run = write_run(tmp_path / "l\udcf6gs", baseline(0.6), record("a", 0.7, 9), settings=stored)
+    assert "\\udcf6gs" in write_report(run).read_text(encoding="utf-8")
+
+
 def test_another_kind_of_architecture_is_left_out() -> None:
     assert diagrams([("title", "", {"cells": [1, 2]})], image_shape=None, num_classes=None) == []
 

@@ -413,6 +413,14 @@ def test_the_next_step_says_that_a_network_is_widened_only_where_it_is(
     assert final_training(stored(tmp_path, best, plan=plan, settings={"final_seconds": 3600.0})) == text
 
 
+def test_a_network_whose_weights_are_limited_may_not_be_widened_as_far(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, final_macs=118_144_800, max_params=1_000_000).to_dict()
+    run = stored(
+        tmp_path, record("b1-r1-s0", 0.8, macs=2_000_000), plan=plan, settings={"final_seconds": 3600.0}
+    )
+    assert final_training(run) == "in 60 min, widened to at most 118 M macs"
+
+
 def test_summary_names_a_narrowed_baseline(tmp_path: Path) -> None:
     plan = dataclasses.replace(PLAN, baseline_width=0.25).to_dict()
     lines = list(summary(stored(tmp_path, *ALL, plan=plan)))

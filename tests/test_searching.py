@@ -711,6 +711,48 @@ def test_a_space_of_ones_own_with_architectures_counts_their_macs(tmp_path: Path
     assert len(run.trials) == 7
 
 
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    """A structure that the built-in space does not have."""
+
+    stages: tuple[int, ...]
+
+    def macs(self, image_shape: Sequence[int]) -> int:
+        return 1000 * sum(self.stages)
+
+    def params(self, image_shape: Sequence[int], num_classes: int) -> int:
+        return 10 * sum(self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def test_architectures_of_another_kind_are_stored_read_back_and_trained(tmp_path: Path) -> None:
+    import keras_tuner
+
+    from archsearch.final_source import FinalSource
+
+    class Own(keras_tuner.HyperModel):
+        image_shape, num_classes = SHAPE, 2
+
+        def architecture(self, hp: Any) -> Stages:
+            return Stages((1, hp.Choice("width", [16, 32, 64]), hp.Int("depth", 1, 9)))
+
+        def build(self, hp: Any) -> None:
+            self.architecture(hp)
+
+    folder = RunFolder(tmp_path / "run")
+    run = search(folder.path, hypermodel=Own(), final_seconds=3600.0, **SMALL)
+    assert run.finished
+    assert run.baseline is not None
+    assert run.baseline.architecture == {"stages": [1, 16, 1]}
+    assert not any("damaged" in line for line in summary(run))
+    assert folder.report.exists()
+    best = FinalSource.of("best", folder, own_images=True)
+    assert run.incumbent is not None
+    assert best.values(Own()) == run.incumbent.hyperparameters
+
+
 # Plans without a search.
 
 

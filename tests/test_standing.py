@@ -116,8 +116,11 @@ def test_a_narrowed_baseline_says_so() -> None:
     assert baseline_label(baseline_record(0.5, hyperparameters=narrow, **built_in)) == (
         "baseline at width 0.25"
     )
-    # In a space without architectures `width` is the user's own word.
+    # In a space of one's own `width` is its own word.
     assert baseline_label(baseline_record(0.5, hyperparameters=narrow)) == "baseline"
+    for width in (32, "narrow"):
+        own = baseline_record(0.5, hyperparameters={"width": width}, architecture={"stages": [1]})
+        assert baseline_label(own) == "baseline"
 
 
 # Confirmations.
@@ -200,6 +203,16 @@ def test_a_network_that_failed_with_a_fresh_seed_is_not_confirmed() -> None:
     assert name_of(incumbent(SEARCHED + confirmed, "max")) == "b"
 
 
+def test_where_only_the_baseline_kept_its_score_nothing_is_confirmed() -> None:
+    """It has won against nothing: the scores of the search rank, and are called what they are."""
+    confirmed = [*repeats("baseline", 0.6, 0.6), *repeats("a", 0.9, None)]
+    assert confirmations(SEARCHED + confirmed) == []
+    assert name_of(incumbent(SEARCHED + confirmed, "max")) == "a"
+    found = lift(SEARCHED + confirmed, "max", 100)
+    assert found is not None
+    assert found.num_seeds == 0
+
+
 def test_without_a_completed_baseline_networks_are_confirmed_alone() -> None:
     records = [baseline_record(None), *SEARCHED[1:], *repeats("a", 0.7, 0.7), *repeats("b", 0.8, 0.8)]
     assert [each.trial.trial_id for each in confirmations(records)] == ["a", "b"]
@@ -233,6 +246,14 @@ def test_an_interval_above_zero_makes_a_difference(low: float, found: bool) -> N
     assert one.found is found
     assert str(one).startswith("no difference found: +4.0 points (95 % interval ") is not found
     assert str(one).endswith("2 seeds)")
+
+
+def test_an_interval_below_zero_is_worse_and_not_called_no_difference() -> None:
+    """As the network of the best loss may classify fewer images correctly."""
+    one = Lift(points=-3.0, low=-4.0, high=-2.0, num_images=100, num_seeds=2)
+    assert str(one) == "worse: -3.0 points (95 % interval -4.0 to -2.0, 2 seeds)"
+    touching = Lift(points=-2.0, low=-4.0, high=0.0, num_images=100, num_seeds=2)
+    assert str(touching).startswith("no difference found: ")
 
 
 def test_lift_counts_accuracy_whatever_the_objective() -> None:

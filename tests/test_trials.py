@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.errors import UserError
 from archsearch.trials import Role, Status, TrialRecord, read_records
+from space.architecture import Architecture
 from tests.records import trial
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -104,6 +105,22 @@ def test_accuracy_is_that_of_the_last_epoch() -> None:
     assert record(curve=({"val_accuracy": 0.9}, {"val_accuracy": 0.25})).val_accuracy == 0.25
     assert record(curve=({"val_loss": 0.9},)).val_accuracy is None
     assert record(curve=()).val_accuracy is None
+
+
+def test_the_structure_is_text_only_where_it_is_one_of_the_built_in_space() -> None:
+    head = "flatten 512 | dropout 0.50 slope 0.30"
+    known = Architecture(convs=(1, 2), filters=(16, 32), hidden_units=512, dropout=0.5)
+    assert record(architecture=known.to_dict()).network_text == f"1x16 2x32 | {head}"
+    for other in (
+        None,
+        {},
+        {"stages": [1, 2]},
+        {"convs": 3, "filters": 4},
+        {"convs": [1], "filters": [1, 2]},
+    ):
+        one = record(architecture=other)
+        assert TrialRecord.from_json(one.to_json()) == one
+        assert one.network_text == ""
 
 
 def test_place_is_none_outside_the_brackets() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import pytest
 from archsearch import standing
 from archsearch.attempts import Attempts
 from archsearch.callbacks import SearchCallback
-from archsearch.errors import UserError
+from archsearch.errors import StorageError, UserError
 from archsearch.plan import Plan
 from archsearch.run_folder import RunFolder
 from archsearch.trials import Role, Status, TrialRecord, read_records
@@ -674,6 +675,28 @@ def test_what_is_too_long_leaves_the_cheaper_trials_beside_it(tmp_path: Path, cl
 
 
 # Deaths of the process.
+
+
+def test_a_full_disk_counts_against_none_of_the_trials_that_ran(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three are running when a file cannot be written any more; so it is when the first of them is left."""
+    from archsearch import attempts
+
+    class Full(Simultaneous):
+        def get(self) -> Callable[[], None]:
+            def refuse(path: Path, data: Any) -> None:
+                raise StorageError(path, OSError(errno.ENOSPC, "No space left on device"))
+
+            monkeypatch.setattr(attempts, "write_json", refuse)
+            raise StorageError(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
+
+    tuner = make(tmp_path, None, plan=dataclasses.replace(PLAN, workers=3))
+    tuner._happened = executor = Full(clock)
+    with pytest.raises(StorageError):
+        tuner.search(executor, num_workers=3)
+    assert len(executor.begun) == 3
+    assert [Attempts.read(RunFolder(tmp_path).trial(name)).starts for name in executor.begun] == [0, 0, 0]
 
 
 def die(path: Path, trial_id: str, times: int) -> None:

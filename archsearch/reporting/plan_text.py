@@ -35,7 +35,7 @@ def describe(plan: Plan) -> Iterator[str]:
     if limits:
         yield f"  limits: {', '.join(limits)}"
     if plan.final_macs is not None:
-        yield f"  final training: {_describe_final(plan.final_macs, plan.max_macs)}"
+        yield f"  final training: {_describe_final(plan, plan.final_macs)}"
 
 
 def _rate(plan: Plan) -> str:
@@ -43,12 +43,15 @@ def _rate(plan: Plan) -> str:
     return "" if plan.cost.baseline_macs <= 1 else f": {2 * plan.speed.macs_per_second / 1e9:.0f} GFLOP/s"
 
 
-def _describe_final(final_macs: int, max_macs: int | None) -> str:
+def _describe_final(plan: Plan, final_macs: int) -> str:
     # The limit is above what its time admits only where nearly all networks would be narrowed to little.
-    if max_macs is not None and max_macs > final_macs:
+    if plan.max_macs is not None and plan.max_macs > final_macs:
         return (
             f"its time is too short for {FINAL_EPOCHS} epochs of the networks that are searched, so it will "
             "have fewer; a longer --final-time gives it more"
         )
     epochs = f"{FINAL_EPOCHS} epochs of {format_macs(final_macs)}"
-    return f"{epochs} fit its time; the network found is widened to that"
+    widened = (
+        "widened to that" if plan.max_params is None else "widened to that, as far as --max-params admits"
+    )
+    return f"{epochs} fit its time; the network found is {widened}"

@@ -35,7 +35,7 @@ def write_report(folder: RunFolder, *, running: bool | None = None) -> Path:
     # A search, a final training and `archsearch report` may write these at once.
     for path, text in ((folder.table, trials_csv(findings.records)), (folder.report, render(findings))):
         remove_abandoned(path.parent, path.name)
-        write_atomically(path, text.encode(), temporary=own_temporary(path))
+        write_atomically(path, text.encode(errors="backslashreplace"), temporary=own_temporary(path))
     return folder.report
 
 

@@ -12,7 +12,6 @@ from archsearch.standing import Confirmation
 from archsearch.starting import differing, origin
 from archsearch.time_fit import DEFAULT_EPOCHS, Length, Work
 from archsearch.trials import Role, Status, TrialRecord
-from space.architecture import Architecture
 
 
 def summary(run: Run) -> Iterator[str]:
@@ -60,7 +59,8 @@ def final_training(run: Run) -> str:
     best, aim, macs = run.incumbent, run.settings.final_seconds, run.plan.final_macs
     # A network is never narrowed: one that is larger stays as it was found.
     if aim is not None and macs is not None and (best is None or best.macs is None or best.macs < macs):
-        return f"in {format_seconds(aim)}, widened to {format_macs(macs)}"
+        at_most = "" if run.plan.max_params is None else "at most "  # more weights may not be admitted
+        return f"in {format_seconds(aim)}, widened to {at_most}{format_macs(macs)}"
     if aim is not None:
         return f"in {format_seconds(aim)}"
     if best is None or best.macs is None:
@@ -87,8 +87,8 @@ def _lines(
         yield f"           confirmed {confirmation.mean:.4f}, the mean of {scores}"
     if record.macs is not None and record.params is not None:
         yield f"           {record.macs / 1e6:.1f} M macs, {record.params / 1e6:.2f} M weights"
-    if record.architecture is not None:
-        yield f"           {Architecture.from_dict(record.architecture)}"
+    if record.network_text:
+        yield f"           {record.network_text}"
 
 
 def _verdict(run: Run, best: TrialRecord, name: str) -> Iterator[str]:

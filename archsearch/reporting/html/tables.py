@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from archsearch.quantities import format_epochs, format_seconds
 from archsearch.reporting.html.answer import score_text
@@ -13,7 +12,6 @@ from archsearch.reporting.html.plots import count_text, value_text
 from archsearch.standing import baseline_label
 from archsearch.starting import origin
 from archsearch.trials import Role, Status, TrialRecord
-from space.architecture import Architecture
 
 TOP = 10
 LOWER = 5
@@ -93,17 +91,9 @@ def _row(findings: Findings, rank: int, record: TrialRecord) -> Row:
         params=count_text(record.params) if record.params is not None else "",
         macs=count_text(record.macs) if record.macs is not None else "",
         seconds=format_seconds(record.seconds),
-        network=network_text(record.architecture),
+        network=record.network_text,
         values=", ".join(f"{name} {value_text(value)}" for name, value in record.hyperparameters.items()),
     )
-
-
-def network_text(architecture: Mapping[str, Any] | None) -> str:
-    """One line; empty for what is no `Architecture` of this version."""
-    try:
-        return str(Architecture.from_dict(architecture)) if architecture else ""
-    except (TypeError, ValueError):
-        return ""
 
 
 @dataclass(frozen=True)
