@@ -25,6 +25,7 @@ from archsearch.flags import (
     settings_of,
 )
 from archsearch.guarding import guarded
+from archsearch.way_on import WayOn
 
 if TYPE_CHECKING:
     from archsearch.run import Run
@@ -57,7 +58,8 @@ def search(argv: Sequence[str], prog: str) -> int:
         return guarded(lambda: _print_plan(flags))
     if flags.status:
         return guarded(lambda: _print_status(flags))
-    return guarded(lambda: _search(flags, prog), interrupted=f"every finished trial {_kept(prog, argv)}")
+    way_on = WayOn(prog, argv, saved="every finished trial", places=lambda: [_folder(flags).settings])
+    return guarded(lambda: _search(flags, prog), way_on.interrupted, way_on.advice)
 
 
 def final_train(argv: Sequence[str], prog: str) -> int:
@@ -66,7 +68,8 @@ def final_train(argv: Sequence[str], prog: str) -> int:
     flags = parser.parse_args(argv)
     if flags.dataset is not None and not flags.documented:
         parser.error("--dataset goes with --documented; the others take the run's")
-    return guarded(lambda: _final_train(flags), interrupted=f"every long epoch {_kept(prog, argv)}")
+    way_on = WayOn(prog, argv, saved="every long epoch", places=lambda: _final_folders(flags))
+    return guarded(lambda: _final_train(flags), way_on.interrupted, way_on.advice)
 
 
 def report(argv: Sequence[str], prog: str) -> int:
@@ -79,19 +82,13 @@ def export(argv: Sequence[str], prog: str) -> int:
     """`archsearch export RUN --format FORMATS`: a trained network in other formats."""
     flags = export_parser(prog).parse_args(argv)
     again = shlex.join([prog, *argv])
-    return guarded(lambda: _export(flags), interrupted=f"what was exported is whole. Continue: {again}")
+    return guarded(lambda: _export(flags), lambda: f"what was exported is whole. Continue: {again}")
 
 
 def predict(argv: Sequence[str], prog: str) -> int:
     """`archsearch predict MODEL IMAGE...`: what is on pictures."""
     flags = predict_parser(prog).parse_args(argv)
     return guarded(lambda: _predict(flags))
-
-
-def _kept(prog: str, argv: Sequence[str]) -> str:
-    """What an interruption leaves, and the command that goes on from there."""
-    again = shlex.join(argument for argument in argv if argument != "--overwrite")
-    return f"is saved. Continue: {prog} {again}".rstrip()
 
 
 # Commands.
@@ -110,7 +107,8 @@ def _search(flags: argparse.Namespace, prog: str) -> int:
         print(line)
     if run.incumbent is None:
         return 3
-    print(f"report: {folder.report}")
+    if folder.report.exists():  # else a note has said why not
+        print(f"report: {folder.report}")
     print(f"next: {_final_command(prog)} --best{_where(flags)}")
     print(f"      ({final_training(run)})")
     return 0
@@ -193,6 +191,14 @@ def _print_exports(folder: Path, formats: Sequence[str]) -> int:
 def _final_folder(flags: argparse.Namespace) -> Path:
     what = "documented" if flags.documented else f"trial-{flags.trial}" if flags.trial else "best"
     return Path(_folder(flags).final(what))
+
+
+def _final_folders(flags: argparse.Namespace) -> list[Path]:
+    """Of a final training: where it stands when it is complete, and until then."""
+    from archsearch.run_folder import UNFINISHED
+
+    target = _final_folder(flags)
+    return [target, target.with_name(f"{target.name}{UNFINISHED}")]
 
 
 def _predict(flags: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -21,13 +22,18 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, taken like Ctrl-C."""
 
 
-def guarded(command: Callable[[], int], interrupted: str = "") -> int:
+def guarded(
+    command: Callable[[], int], interrupted: Callable[[], str] = str, advice: Callable[[], str] = str
+) -> int:
     """Runs a command; errors we foresaw become one line, interruptions their exit status.
 
     Args:
         command: Returns the exit status.
-        interrupted: What an interruption leaves, as a sentence.
+        interrupted: What an interruption leaves, as a sentence; asked when there was one.
+        advice: A sentence for the end of that on an error, likewise.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     # What a shell makes its background commands ignore stays ignored.
     heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _interrupt) for number in heeded}
@@ -41,7 +47,7 @@ def guarded(command: Callable[[], int], interrupted: str = "") -> int:
     except UserError as error:
         if isinstance(error, HyperModelError):
             traceback.print_exception(error.__cause__)
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error} {advice()}".rstrip(), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of stdout left, as `| head` does; the interpreter would complain when it flushes.
@@ -56,7 +62,7 @@ def guarded(command: Callable[[], int], interrupted: str = "") -> int:
         print(f"error: {error.filename or 'standard output'}: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        left = str(interrupt) or interrupted  # what was interrupted may know better what is left
+        left = str(interrupt) or interrupted()  # what was interrupted may know better what is left
         print(f"\ninterrupted; {left}".removesuffix("; "), file=sys.stderr)
         return EXIT_STATUS[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 MEMBER = "class_names.json"
 """Keras reads its own members of the file and leaves others alone."""
+
+LARGEST = 16_000_000
+"""Bytes of that member; a hundred thousand names have two million."""
 
 
 def save_model(model: keras.Model, path: Path, class_names: Sequence[str]) -> None:
@@ -69,8 +73,13 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """
     try:
         with zipfile.ZipFile(path) as file:
+            if file.getinfo(MEMBER).file_size > LARGEST:
+                raise ValueError(f"{MEMBER} has more than {LARGEST:,} bytes")
             names = json.loads(file.read(MEMBER))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, KeyError, ValueError, RecursionError, RuntimeError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise UserError(f"{path} is not a model with class names: {error}.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path} is not a model with class names: {MEMBER} is no list of names.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from archsearch import runtime
 from archsearch.errors import UserError
 from archsearch.model_file import read_class_names
-from archsearch.readers.folder_listing import SUFFIXES
+from archsearch.readers.folder_listing import SUFFIXES, files_below
 from archsearch.run_folder import RunFolder
 from archsearch.trials import NAME_PATTERN
 
@@ -153,18 +153,23 @@ def list_pictures(images: Sequence[Path]) -> tuple[list[Path], list[Broken]]:
             broken.append(Broken(image, "there is no such file"))
         elif not image.is_dir():
             files.append(image)
-        elif found := sorted(_in_folder(image)):
-            files += found
         else:
-            broken.append(Broken(image, f"no file in it ends in {', '.join(sorted(SUFFIXES))}"))
+            try:
+                found = sorted(_in_folder(image))
+            except UserError as error:  # a folder in it that may not be read
+                broken.append(Broken(image, str(error).rstrip(".")))
+                continue
+            files += found
+            if not found:
+                broken.append(Broken(image, f"no file in it ends in {', '.join(sorted(SUFFIXES))}"))
     return files, broken
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
+    """As a folder of the training is read: links are followed, and what is hidden is left out."""
+    for name, path in files_below(folder.resolve()):  # of "." the folder above could not be told
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield folder / name
 
 
 def _read_all(

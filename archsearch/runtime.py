@@ -215,12 +215,16 @@ def quiet_stderr() -> Iterator[None]:
 
     TensorFlow's loader writes there before any log level is in force.
     """
-    if sys.stderr is None:  # a process without a console: nothing to hold back
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as ends:
+        held = None
+        if sys.stderr is not None:  # as in a process without a console
+            with contextlib.suppress(OSError):  # on a full disk it is shown
+                held = ends.enter_context(tempfile.TemporaryFile())
+        if sys.stderr is None or held is None:
+            yield
+            return
+        sys.stderr.flush()
+        saved = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import archsearch
 from archsearch import cli
+from archsearch.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -209,9 +211,53 @@ def test_help_and_plan_need_no_tensorflow(arguments: list[str]) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
-def test_the_command_that_continues_does_not_start_over() -> None:
-    flags = ["--run", "my run", "--overwrite", "--max-epochs", "9"]
-    assert cli._kept("python search.py", flags) == (
-        "is saved. Continue: python search.py --run 'my run' --max-epochs 9"
+def test_a_search_that_overwrote_is_not_continued_by_starting_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begin(**_: object) -> None:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "settings.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archsearch, "search", begin)
+    assert search("--run", "mine", "--overwrite", "--logs", str(tmp_path)) == 130
+    assert capsys.readouterr().err == (
+        "\ninterrupted; every finished trial is saved. "
+        f"Continue: python search.py --run mine --logs {tmp_path}\n"
     )
-    assert cli._kept("python search.py", []) == "is saved. Continue: python search.py"
+
+
+def test_a_search_that_was_to_overwrite_is_given_again_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def decode(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archsearch, "search", decode)
+    assert search("--overwrite", "--logs", str(tmp_path)) == 130
+    assert capsys.readouterr().err == (
+        f"\ninterrupted; nothing was overwritten yet. Again: python search.py --overwrite --logs {tmp_path}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [("--best", "best.unfinished"), ("--trial=a", "trial-a.unfinished"), ("--documented", "documented")],
+)
+def test_an_error_of_a_final_training_that_overwrote_says_how_to_go_on(
+    flag: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def begin(*_: object, **__: object) -> None:
+        (tmp_path / "default" / "final" / name).mkdir(parents=True)
+        raise UserError("The disk is full: run the same command again.")
+
+    monkeypatch.setattr(archsearch, "final_train", begin)
+    assert final_train(flag, "--overwrite", "--logs", str(tmp_path)) == 1
+    assert capsys.readouterr().err == (
+        "error: The disk is full: run the same command again. "
+        "Leave --overwrite out then: it would start over.\n"
+    )

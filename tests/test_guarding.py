@@ -42,6 +42,15 @@ def heeded() -> Iterator[dict[signal.Signals, object]]:
 def test_an_error_that_was_foreseen_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(failing(UserError("Do this instead."))) == 1
     assert capsys.readouterr().err == "error: Do this instead.\n"
+    assert guarded(failing(UserError("Do this.")), advice=lambda: "But not so.") == 1
+    assert capsys.readouterr().err == "error: Do this. But not so.\n"
+
+
+def test_a_path_that_is_no_text_is_written_as_escapes() -> None:
+    """A Latin-1 name on a system of UTF-8."""
+    command = "from archsearch.guarding import guarded; guarded(lambda: print('l\\udcf6gs') or 0)"
+    ended = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("l\\udcf6gs\n", "")
 
 
 def test_what_is_left_out_of_the_test_part_is_said_without_a_place_in_the_code(
@@ -98,7 +107,7 @@ def test_a_signal_ends_the_command_in_an_orderly_way(
             ended.append(True)
         return 0
 
-    assert guarded(command, "all is saved. Continue: python search.py") == status
+    assert guarded(command, lambda: "all is saved. Continue: python search.py") == status
     assert ended == [True]
     assert capsys.readouterr().err == "\ninterrupted; all is saved. Continue: python search.py\n"
     assert {number: signal.getsignal(number) for number in heeded} == heeded
@@ -116,7 +125,7 @@ def command():
         print("first", flush=True)
         signal.raise_signal(second)
         print("second", flush=True)
-sys.exit(guarded(command, "all is saved"))
+sys.exit(guarded(command, lambda: "all is saved"))
 """
 
 

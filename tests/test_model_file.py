@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from archsearch import model_file
 from archsearch.errors import UserError
 from archsearch.model_file import read_class_names, save_model
 
@@ -143,6 +144,44 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.keras is not a model with class names: .*No such file"):
         read_class_names(tmp_path / "gone.keras")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[" * 100_000, "recursion"),
+        ("[" + 500 * '"a", ' + '"a"]', r"class_names\.json has more than 1,000 bytes"),
+    ],
+)
+def test_a_crafted_file_is_refused_with_a_sentence(
+    content: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_file, "LARGEST", 1000 if "a" in content else 10**6)
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(model_file.MEMBER, content)
+    with pytest.raises(UserError, match=rf"model\.keras is not a model with class names: .*{said}"):
+        read_class_names(path)
+
+
+def test_damaged_bytes_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    """Of a member that does not inflate, and of one that is marked as encrypted."""
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(model_file.MEMBER, '["one", "two", "three"]')
+    whole = path.read_bytes()
+    start = 30 + len(model_file.MEMBER)  # of a local header before the name, by the ZIP format
+    assert whole[26:28] == len(model_file.MEMBER).to_bytes(2, "little")
+    path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
+    with pytest.raises(UserError, match="is not a model with class names: Error -3"):
+        read_class_names(path)
+    entry = whole.index(b"PK\x01\x02")
+    encrypted = bytearray(whole)
+    encrypted[6] |= 1
+    encrypted[entry + 8] |= 1
+    path.write_bytes(encrypted)
+    with pytest.raises(UserError, match=r"is not a model with class names: .*encrypted"):
+        read_class_names(path)
 
 
 def test_an_archive_without_class_names_says_so(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,38 @@ def test_what_is_not_there_is_told_apart_from_an_empty_folder(tmp_path: Path) ->
         "there is no such file",
         "no file in it",
     ]
+
+
+def test_links_are_followed_and_what_may_not_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a training: a picture that is left out silently would be taken for one that was looked at."""
+    elsewhere, photos = tmp_path / "elsewhere", tmp_path / "photos"
+    for folder in (elsewhere, photos, photos / "locked"):
+        folder.mkdir()
+        (folder / "a.png").touch()
+    (photos / "more").symlink_to(elsewhere, target_is_directory=True)
+    (photos / "round").symlink_to(photos, target_is_directory=True)
+    files, broken = list_pictures([photos])
+    names = [file.relative_to(photos).as_posix() for file in files]
+    assert (names, broken) == (["a.png", "locked/a.png", "more/a.png"], [])
+    monkeypatch.chdir(photos)
+    for here in (Path(), Path("locked", "..")):
+        assert list_pictures([here]) == ([here / name for name in names], [])
+    monkeypatch.chdir(photos / "locked")
+    assert list_pictures([Path("..")]) == ([Path("..", name) for name in names], [])
+
+    scan = os.scandir
+
+    def refuse(folder: Any) -> Any:
+        if Path(folder).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    files, broken = list_pictures([photos, elsewhere / "a.png"])
+    assert files == [elsewhere / "a.png"]
+    assert broken == [Broken(photos, f"{photos.resolve() / 'locked'} cannot be read: Permission denied")]
 
 
 # How they are read.

@@ -140,6 +140,21 @@ def test_importing_works_without_a_standard_error() -> None:
     assert done.stdout == "imported\n"
 
 
+def test_importing_works_where_nothing_can_be_held_back() -> None:
+    """On a full disk, which is told by what has to be written."""
+    done = run(
+        "import os, tempfile\n"
+        "def full(*_, **__): raise OSError(28, 'No space left on device')\n"
+        "tempfile.TemporaryFile = full\n"
+        "from archsearch import runtime\n"
+        "with runtime.quiet_stderr():\n"
+        "    os.write(2, b'from the loader\\n')\n"
+        "    print('imported')"
+    )
+    assert done.stdout == "imported\n"
+    assert "from the loader" in done.stderr
+
+
 TwoCores = Callable[[str], None]
 """Makes this machine's processor one with these flags."""
 

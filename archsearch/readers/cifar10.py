@@ -117,7 +117,7 @@ def _regular_files(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarI
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     """The archive; whatever is wrong with it inside the block becomes a sentence."""
     try:
-        with tarfile.open(path, "r:" if path.suffix == ".tar" else "r:gz") as archive:
+        with tarfile.open(path, "r:" if path.suffix.lower() == ".tar" else "r:gz") as archive:
             yield archive
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} cannot be read as a tar archive: {brief(error)}.") from error

@@ -145,7 +145,7 @@ def _check_beside(root: Path, others: Set[Path], train: Path) -> None:
     names = sorted(
         printable_name(folder.name)
         for folder in others
-        if any(file.suffix.lower() in SUFFIXES for _, file in _files_below(folder))
+        if any(file.suffix.lower() in SUFFIXES for _, file in files_below(folder))
     )
     if names:
         raise UserError(
@@ -190,7 +190,7 @@ def _find(folder: Path) -> _Found:
             found.loose += path.suffix.lower() in SUFFIXES
             continue
         files = []
-        for name, each in sorted(_files_below(path)):
+        for name, each in sorted(files_below(path)):
             stamp = _stamp(each)
             if stamp is None:  # a pipe, a device, or a link to nowhere
                 continue
@@ -205,7 +205,7 @@ def _find(folder: Path) -> _Found:
     return found
 
 
-def _files_below(top: Path) -> Iterator[tuple[str, Path]]:
+def files_below(top: Path) -> Iterator[tuple[str, Path]]:
     """With the path inside `top`, by which they are sorted: the order is the same on every system."""
     # With the folders above each, to which a link may not lead back.
     waiting = [(top, {_identity(folder) for folder in top.parent.resolve().parents})]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import functools
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -62,6 +64,7 @@ def write_array(
     try:
         with writing(target):
             x = npy.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            _take_room(temporary)
             result = fill(x)
             x.flush()
             del x  # Windows replaces no file that is mapped
@@ -70,6 +73,22 @@ def write_array(
         with contextlib.suppress(OSError):  # as on Windows, where the exception still holds the map
             temporary.unlink(missing_ok=True)
     return result
+
+
+def _take_room(path: Path) -> None:
+    """Gives a new file, which is full of holes, all the room on the disk that its length needs.
+
+    Raises:
+        OSError: There is none, which a page of a memory map could not say.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
+                raise
 
 
 def read_array(path: Path) -> NDArray[np.uint8]:

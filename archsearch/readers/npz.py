@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from archsearch.errors import UserError
+from archsearch.errors import UserError, reading
 from archsearch.readers.checks import (
     brief,
     check_labels,
@@ -100,7 +100,9 @@ def npz_facts(path: Path) -> Facts:
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """The file as an `NpzFile`; whatever is wrong with it inside the block becomes a sentence."""
-    if not zipfile.is_zipfile(path):
+    with reading(path), path.open("rb") as file:
+        is_whole = zipfile.is_zipfile(file)
+    if not is_whole:
         raise UserError(f"{path} is no .npz file: it is not a complete zip archive.")
     try:
         # NumPy forgets to close a file that it opened itself and found damaged.

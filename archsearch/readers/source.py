@@ -123,5 +123,7 @@ def release(x: NDArray[Any]) -> None:
     Without this a process that has gone over 20 GB of images counts as 20 GB large.
     """
     mapped = getattr(x, "_mmap", None)
+    if getattr(x, "mode", None) == "c":  # what was written into it is in the memory alone
+        return
     if isinstance(mapped, mmap.mmap) and len(mapped) > KEPT and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

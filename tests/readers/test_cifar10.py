@@ -1,5 +1,6 @@
 """The CIFAR-10 archive and its folder, most of all the broken and the hostile."""
 
+import gzip
 import io
 import os
 import pickle
@@ -47,6 +48,13 @@ def folder_of(tmp_path, files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+@pytest.mark.parametrize("name", ["cifar.tar", "CIFAR.TAR"])
+def test_an_archive_that_is_not_compressed_is_read_whatever_its_case(tmp_path, name):
+    archive = archive_of(tmp_path, cifar_files())
+    (tmp_path / name).write_bytes(gzip.decompress(archive.read_bytes()))
+    assert read_cifar10(tmp_path / name).train.y.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("make", [archive_of, folder_of])

@@ -1,5 +1,6 @@
 """`.npz` files, most of all the broken and the hostile."""
 
+import errno
 import io
 import zipfile
 
@@ -34,6 +35,17 @@ def test_an_npz_comes_back_as_it_was_stored(tmp_path):
     assert source.notes == ()
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = npz(tmp_path)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(UserError, match=r"data\.npz cannot be read: Permission denied\."):
+        npz_facts(path)
+
+
 def test_the_facts_of_an_npz_do_not_read_its_pixels(tmp_path):
     path = npz(tmp_path, x_train=np.tile(X, (50, 1, 1, 1)), y_train=np.tile(Y, 50))
     content = bytearray(path.read_bytes())
@@ -48,7 +60,7 @@ def test_the_test_part_of_an_npz_is_read_when_called(tmp_path):
     path = npz(tmp_path, x_test=X, y_test=Y)
     source = read_npz(path)
     path.unlink()
-    with pytest.raises(UserError, match=r"is no .npz file"):
+    with pytest.raises(UserError, match=r"cannot be read: No such file or directory"):
         source.read_test()
 
 
