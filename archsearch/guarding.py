@@ -30,9 +30,9 @@ def guarded(
     Args:
         command: Returns the exit status.
         interrupted: What an interruption leaves, as a sentence; asked when there was one.
-        advice: A sentence for the end of that on an error, likewise.
+        advice: A sentence for a line of its own after an error, likewise.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need be no text
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":  # a path need be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     # What a shell makes its background commands ignore stays ignored.
     heeded = [number for number in EXIT_STATUS if signal.getsignal(number) != signal.SIG_IGN]
@@ -47,7 +47,7 @@ def guarded(
     except UserError as error:
         if isinstance(error, HyperModelError):
             traceback.print_exception(error.__cause__)
-        print(f"error: {error} {advice()}".rstrip(), file=sys.stderr)
+        print(f"error: {error}\n{advice()}".rstrip("\n"), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of stdout left, as `| head` does; the interpreter would complain when it flushes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -73,12 +74,14 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            if file.getinfo(MEMBER).file_size > LARGEST:
+            with file.open(MEMBER) as member:
+                content = member.read(LARGEST + 1)  # what it says of its own length may be a lie
+            if len(content) > LARGEST:
                 raise ValueError(f"{MEMBER} has more than {LARGEST:,} bytes")
-            names = json.loads(file.read(MEMBER))
+            names = json.loads(content)
     except (
         *(OSError, EOFError, KeyError, ValueError, RecursionError, RuntimeError),
-        *(zipfile.BadZipFile, zlib.error),
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     ) as error:
         raise UserError(f"{path} is not a model with class names: {error}.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

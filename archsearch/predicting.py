@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,22 +154,37 @@ def list_pictures(images: Sequence[Path]) -> tuple[list[Path], list[Broken]]:
         elif not image.is_dir():
             files.append(image)
         else:
-            try:
-                found = sorted(_in_folder(image))
-            except UserError as error:  # a folder in it that may not be read
-                broken.append(Broken(image, str(error).rstrip(".")))
-                continue
+            found, unreadable = _in_folder(image)
             files += found
-            if not found:
+            broken += unreadable
+            if not found and not unreadable:
                 broken.append(Broken(image, f"no file in it ends in {', '.join(sorted(SUFFIXES))}"))
     return files, broken
 
 
-def _in_folder(folder: Path) -> Iterator[Path]:
+def _in_folder(folder: Path) -> tuple[list[Path], list[Broken]]:
     """As a folder of the training is read: links are followed, and what is hidden is left out."""
-    for name, path in files_below(folder.resolve()):  # of "." the folder above could not be told
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            yield folder / name
+    top = folder.resolve()  # of "." the folder above could not be told
+    unreadable: list[Broken] = []
+
+    def note(below: Path, error: UserError) -> None:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        unreadable.append(Broken(folder / below.relative_to(top), f"it cannot be read: {reason}"))
+
+    files = [
+        folder / name
+        for name, path in files_below(top, note)
+        if path.suffix.lower() in SUFFIXES and _may_be_picture(path)
+    ]
+    return sorted(files), unreadable
+
+
+def _may_be_picture(path: Path) -> bool:
+    """Not a pipe, a device, or a link to nowhere."""
+    try:
+        return path.is_file()
+    except OSError:  # reading it says why
+        return True
 
 
 def _read_all(

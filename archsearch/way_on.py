@@ -21,7 +21,8 @@ class WayOn:
         prog: The command.
         argv: Its arguments.
         saved: What an interruption leaves, once it has begun.
-        places: Files or folders of which one is made anew when it begins. A `UserError` means none.
+        places: Files or folders of which one is made anew when it begins; the last is there as long as there
+            is something to go on with. A `UserError` means none.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class WayOn:
         return f"nothing was overwritten yet. Again: {self._command()}"
 
     def advice(self) -> str:
-        """After an error; empty where the same command is the right one."""
-        if OVERWRITE not in self._argv or not self._begun:
+        """After an error; empty where there is nothing that the same command would remove."""
+        if OVERWRITE not in self._argv or not self._begun or self._marks()[-1:] == [None]:
             return ""
-        return f"Leave {OVERWRITE} out then: it would start over."
+        return f"Next time without {OVERWRITE}, which would start over."
 
     @property
     def _begun(self) -> bool:

@@ -242,7 +242,11 @@ def test_a_search_that_was_to_overwrite_is_given_again_until_it_does(
 
 @pytest.mark.parametrize(
     ("flag", "name"),
-    [("--best", "best.unfinished"), ("--trial=a", "trial-a.unfinished"), ("--documented", "documented")],
+    [
+        ("--best", "best.unfinished"),
+        ("--trial=a", "trial-a.unfinished"),
+        ("--documented", "documented.unfinished"),
+    ],
 )
 def test_an_error_of_a_final_training_that_overwrote_says_how_to_go_on(
     flag: str,
@@ -258,6 +262,6 @@ def test_an_error_of_a_final_training_that_overwrote_says_how_to_go_on(
     monkeypatch.setattr(archsearch, "final_train", begin)
     assert final_train(flag, "--overwrite", "--logs", str(tmp_path)) == 1
     assert capsys.readouterr().err == (
-        "error: The disk is full: run the same command again. "
-        "Leave --overwrite out then: it would start over.\n"
+        "error: The disk is full: run the same command again.\n"
+        "Next time without --overwrite, which would start over.\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,14 +44,18 @@ def test_an_error_that_was_foreseen_is_one_line(capsys: pytest.CaptureFixture[st
     assert guarded(failing(UserError("Do this instead."))) == 1
     assert capsys.readouterr().err == "error: Do this instead.\n"
     assert guarded(failing(UserError("Do this.")), advice=lambda: "But not so.") == 1
-    assert capsys.readouterr().err == "error: Do this. But not so.\n"
+    assert capsys.readouterr().err == "error: Do this.\nBut not so.\n"
 
 
 def test_a_path_that_is_no_text_is_written_as_escapes() -> None:
     """A Latin-1 name on a system of UTF-8."""
     command = "from archsearch.guarding import guarded; guarded(lambda: print('l\\udcf6gs') or 0)"
-    ended = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
-    assert (ended.stdout, ended.stderr) == ("l\\udcf6gs\n", "")
+    for errors, shown in (("strict", b"l\\udcf6gs\n"), ("surrogateescape", b"l\xf6gs\n")):
+        environment = {**os.environ, "PYTHONIOENCODING": f"utf-8:{errors}"}
+        ended = subprocess.run(
+            [sys.executable, "-c", command], cwd=ROOT, capture_output=True, env=environment
+        )
+        assert (ended.stdout, ended.stderr) == (shown, b"")
 
 
 def test_what_is_left_out_of_the_test_part_is_said_without_a_place_in_the_code(

@@ -175,6 +175,12 @@ def test_damaged_bytes_are_refused_with_a_sentence(tmp_path: Path) -> None:
     path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
     with pytest.raises(UserError, match="is not a model with class names: Error -3"):
         read_class_names(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr(model_file.MEMBER, '["one", "two", "three"]')
+    other = path.read_bytes()
+    path.write_bytes(other[: start + 9] + b"\xff" * 8 + other[start + 17 :])  # after the coder's settings
+    with pytest.raises(UserError, match=r"is not a model with class names: "):
+        read_class_names(path)
     entry = whole.index(b"PK\x01\x02")
     encrypted = bytearray(whole)
     encrypted[6] |= 1

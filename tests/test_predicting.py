@@ -222,9 +222,26 @@ def test_links_are_followed_and_what_may_not_be_read_is_not_passed_over(
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    files, broken = list_pictures([photos, elsewhere / "a.png"])
-    assert files == [elsewhere / "a.png"]
-    assert broken == [Broken(photos, f"{photos.resolve() / 'locked'} cannot be read: Permission denied")]
+    files, broken = list_pictures([photos, photos / "locked"])
+    assert files == [photos / "a.png", photos / "more" / "a.png"]
+    assert broken == 2 * [Broken(photos / "locked", "it cannot be read: Permission denied")]
+
+
+def test_a_picture_that_cannot_be_looked_at_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that may be listed, but not entered."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    is_file = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        if path.name == "b.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert list_pictures([tmp_path]) == ([tmp_path / "a.png", tmp_path / "b.png"], [])
 
 
 # How they are read.

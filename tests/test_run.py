@@ -421,6 +421,14 @@ def test_a_network_whose_weights_are_limited_may_not_be_widened_as_far(tmp_path:
     assert final_training(run) == "in 60 min, widened to at most 118 M macs"
 
 
+def test_a_network_with_a_width_of_its_own_is_not_said_to_be_widened(tmp_path: Path) -> None:
+    plan = dataclasses.replace(PLAN, final_macs=118_144_800).to_dict()
+    best = record("b1-r1-s0", 0.8, macs=2_000_000, hyperparameters={"width": 32})
+    assert (
+        final_training(stored(tmp_path, best, plan=plan, settings={"final_seconds": 3600.0})) == "in 60 min"
+    )
+
+
 def test_summary_names_a_narrowed_baseline(tmp_path: Path) -> None:
     plan = dataclasses.replace(PLAN, baseline_width=0.25).to_dict()
     lines = list(summary(stored(tmp_path, *ALL, plan=plan)))

@@ -31,7 +31,17 @@ def test_one_that_has_overwritten_goes_on_without_that(earlier: bool, tmp_path: 
     (tmp_path / "another").write_text("takes the number that the file had")
     place.write_text("of this one")
     assert one.interrupted() == "every trial is saved. Continue: python search.py --run mine"
-    assert one.advice() == "Leave --overwrite out then: it would start over."
+    assert one.advice() == "Next time without --overwrite, which would start over."
+
+
+def test_after_an_error_of_one_that_is_complete_nothing_is_advised(tmp_path: Path) -> None:
+    """A final training whose export failed: without the flag it would be refused."""
+    complete, unfinished = tmp_path / "best", tmp_path / "best.unfinished"
+    one = way_on("--overwrite", complete, unfinished)
+    unfinished.mkdir()
+    assert one.advice() != ""
+    unfinished.rename(complete)
+    assert one.advice() == ""
 
 
 def test_one_that_has_removed_what_was_there_has_begun(tmp_path: Path) -> None:

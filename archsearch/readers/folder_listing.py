@@ -6,7 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -205,17 +205,33 @@ def _find(folder: Path) -> _Found:
     return found
 
 
-def files_below(top: Path) -> Iterator[tuple[str, Path]]:
-    """With the path inside `top`, by which they are sorted: the order is the same on every system."""
+def files_below(
+    top: Path, unreadable: Callable[[Path, UserError], None] | None = None
+) -> Iterator[tuple[str, Path]]:
+    """With the path inside `top`, by which they are sorted: the order is the same on every system.
+
+    Args:
+        top: A folder in another one, whose path names both.
+        unreadable: Told of a folder that cannot be read, and why; without it that is raised.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
     # With the folders above each, to which a link may not lead back.
     waiting = [(top, {_identity(folder) for folder in top.parent.resolve().parents})]
     waiting[0][1].add(_identity(top.parent))
     while waiting:
         folder, above = waiting.pop()
-        here = _identity(folder)
-        if here in above:
+        try:
+            here, entries = _identity(folder), []
+            if here not in above:
+                entries = _entries(folder)
+        except UserError as error:
+            if unreadable is None:
+                raise
+            unreadable(folder, error)
             continue
-        for entry in _entries(folder):
+        for entry in entries:
             path = folder / entry.name
             if _is_folder(entry):
                 waiting.append((path, above | {here}))

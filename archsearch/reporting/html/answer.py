@@ -63,7 +63,7 @@ def state(findings: Findings) -> str:
         return ""
     if findings.finished:
         return f"The search is finished: {ended}."
-    return f"The search was interrupted: {ended}; the same command continues it."
+    return f"The search was interrupted: {ended}; the same command, without --overwrite, continues it."
 
 
 def _baseline_leads(findings: Findings) -> tuple[str, str]:
