@@ -57,7 +57,8 @@ def _origin(run: Run, best: TrialRecord) -> Iterator[str]:
 def final_training(run: Run) -> str:
     """What the final training of the incumbent comes to, in words that follow the command."""
     best, aim, macs = run.incumbent, run.settings.final_seconds, run.plan.final_macs
-    # A network is never narrowed: one that is larger stays as it was found. So does one of another width.
+    # A network is never narrowed: one that is larger stays as it was found. So does one whose `width` is no
+    # factor.
     follows = best is None or isinstance(best.hyperparameters.get("width", 1.0), float)
     smaller = best is None or best.macs is None or (macs is not None and best.macs < macs)
     if aim is not None and macs is not None and smaller and follows:
