@@ -195,10 +195,10 @@ def _final_folder(flags: argparse.Namespace) -> Path:
 
 def _final_folders(flags: argparse.Namespace) -> list[Path]:
     """Of a final training: where it stands when it is complete, and until then."""
-    from archsearch.run_folder import UNFINISHED
+    from archsearch.run_folder import unfinished_of
 
     target = _final_folder(flags)
-    return [target, target.with_name(f"{target.name}{UNFINISHED}")]
+    return [target, unfinished_of(target)]
 
 
 def _predict(flags: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from archsearch.time_fit import (
     fit_length,
     usable,
 )
+from space.sampling import width_of
 
 if TYPE_CHECKING:
     from archsearch.task import TrialTask
@@ -88,12 +89,12 @@ def widened(
         final_macs: `Plan.final_macs`; `None` changes nothing.
         max_params: Most weights; `None`: any number.
     """
-    found = values.get("width", 1.0)
+    found = width_of(values)
 
     def measured(width: float) -> Measured:
         return measure(hypermodel, {**values, "width": width})
 
-    if final_macs is None or not isinstance(found, float):  # a choice of the user's own of this name
+    if final_macs is None or found is None:
         return dict(values)
     if measured(found).macs in (None, measured(2 * found).macs):
         return dict(values)

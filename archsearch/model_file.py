@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import UserError, writing
 
@@ -73,17 +73,32 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         UserError: The file is none of these.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            with file.open(MEMBER) as member:
-                content = member.read(LARGEST + 1)  # what it says of its own length may be a lie
-            if len(content) > LARGEST:
-                raise ValueError(f"{MEMBER} has more than {LARGEST:,} bytes")
-            names = json.loads(content)
-    except (
-        *(OSError, EOFError, KeyError, ValueError, RecursionError, RuntimeError),
-        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    ) as error:
+        names = read_json_member(path, MEMBER, largest=LARGEST)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a model with class names: {error}.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path} is not a model with class names: {MEMBER} is no list of names.")
     return tuple(names)
+
+
+def read_json_member(path: Path, member: str, *, largest: int) -> Any:
+    """What a file of JSON in an archive holds; the archive may be anybody's.
+
+    Args:
+        path: Of the archive.
+        member: Its name in there.
+        largest: Bytes, at most: more would only fill the memory.
+
+    Raises:
+        OSError: The archive cannot be read.
+        ValueError: What is wrong with it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            content = file.read(largest + 1)  # what it says of its own length may be a lie
+        if len(content) > largest:
+            raise ValueError(f"{member} has more than {largest:,} bytes")
+        return json.loads(content)
+    except (EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        # A RuntimeError: it is encrypted, nested too deep, or packed in a way that Python does not know.
+        raise ValueError(str(error)) from error

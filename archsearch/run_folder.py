@@ -210,6 +210,11 @@ def _checked(name: str) -> str:
     return name
 
 
+def unfinished_of(target: Path) -> Path:
+    """Where a final training is kept until it stands in `target`, complete."""
+    return target.with_name(f"{target.name}{UNFINISHED}")
+
+
 @contextlib.contextmanager
 def locked(path: Path, what: Path) -> Iterator[None]:
     """Holds a lock file; the system lets go of it when the process ends, however it ends.

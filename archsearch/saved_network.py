@@ -5,22 +5,20 @@ Read from the JSON inside the `.keras` file: no layer is made, so that no code i
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from archsearch.errors import UserError
+from archsearch.model_file import read_json_member
 from space.architecture import STEM_SIDE, Architecture, ImageShape
 
 AHEAD = ("Normalization", "Rescaling")
 """Layers ahead of the first convolution that are no part of the structure; those of augmentation neither."""
 
 LARGEST = 64_000_000
-"""Bytes of a description, far beyond that of any network: more would only fill the memory."""
+"""Bytes of a description, far beyond that of any network."""
 
 KEEPS_STRUCTURE = {"dilation_rate": 1, "groups": 1}
 
@@ -83,16 +81,10 @@ def read_architecture(path: Path) -> Architecture:
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
-        with zipfile.ZipFile(path) as file:
-            if file.getinfo("config.json").file_size > LARGEST:
-                raise ValueError(f"its description has more than {LARGEST:,} bytes")
-            config = json.loads(file.read("config.json"))
+        config = read_json_member(path, "config.json", largest=LARGEST)
     except FileNotFoundError:
         raise UserError(f"--baseline {path} does not exist.") from None
-    except (
-        *(OSError, EOFError, KeyError, ValueError, RecursionError, RuntimeError),
-        *(zipfile.BadZipFile, zlib.error),
-    ) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is no .keras file ({error}): save the model with `model.save('NAME.keras')`."
         ) from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from archsearch.class_measures import CLASS_OBJECTIVES, ERROR
 from archsearch.plan import CONFIRM_SEEDS
 from archsearch.trials import Role, Status, TrialRecord
+from space.sampling import width_of
 
 CONFIDENCE = 0.95
 
@@ -35,10 +36,8 @@ def baseline(records: Iterable[TrialRecord]) -> TrialRecord | None:
 
 def baseline_label(record: TrialRecord) -> str:
     """What the baseline is called where there is little room; a narrowed one says so."""
-    width = record.hyperparameters.get("width") if record.architecture is not None else None
-    # In a space of one's own it may be anything.
-    narrowed = isinstance(width, float) and width != 1.0
-    return f"baseline at width {width:.2f}" if narrowed else "baseline"
+    width = width_of(record.hyperparameters) if record.architecture is not None else None
+    return "baseline" if width in (None, 1.0) else f"baseline at width {width:.2f}"
 
 
 def incumbent(records: Sequence[TrialRecord], direction: str) -> TrialRecord | None:

@@ -15,7 +15,7 @@ from archsearch.attempts import RESUME
 from archsearch.errors import UserError, writing
 from archsearch.final_task import Options
 from archsearch.fingerprint import differences
-from archsearch.run_folder import UNFINISHED, read_json, write_json
+from archsearch.run_folder import read_json, unfinished_of, write_json
 from archsearch.typed import from_plain
 
 BEGUN = "begun.json"
@@ -45,7 +45,7 @@ class Unfinished:
     @staticmethod
     def exists(target: Path) -> bool:
         """Whether one was interrupted, or is under way, that will replace `target`."""
-        return (_folder(target) / BEGUN).exists()
+        return (unfinished_of(target) / BEGUN).exists()
 
     @classmethod
     def of(cls, target: Path, *, start: float, overwrite: bool) -> Unfinished:
@@ -59,7 +59,7 @@ class Unfinished:
         Raises:
             UserError: begun.json is damaged.
         """
-        folder = _folder(target)
+        folder = unfinished_of(target)
         if overwrite or not cls.exists(target):
             return cls(folder, None, start)
         begun, elapsed = _read(folder / BEGUN)
@@ -101,10 +101,6 @@ class Unfinished:
     def remove(self) -> None:
         """All that was kept of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _folder(target: Path) -> Path:
-    return target.with_name(f"{target.name}{UNFINISHED}")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], float]:

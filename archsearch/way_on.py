@@ -41,7 +41,7 @@ class WayOn:
 
     def advice(self) -> str:
         """After an error; empty where there is nothing that the same command would remove."""
-        if OVERWRITE not in self._argv or not self._begun or self._marks()[-1:] == [None]:
+        if OVERWRITE not in self._argv or not self._begun or self._marks()[-1] is None:
             return ""
         return f"Next time without {OVERWRITE}, which would start over."
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from space.architecture import HEADS, POOLS, Architecture
@@ -119,6 +119,12 @@ def _convs(hp: HyperParameters, num_blocks: int) -> tuple[int, ...]:
 def block_filters(block: int, filters: int, growth: float, max_filters: int) -> int:
     """Filters of block `block` (from 0): `filters` times growth, capped, in multiples of 8."""
     return int(min(max_filters, 8 * round(filters * growth**block / 8)))
+
+
+def width_of(values: Mapping[str, Any]) -> float | None:
+    """The factor by which a network is narrowed or widened; `None` where `width` is a space's own word."""
+    width = values.get("width", 1.0)
+    return width if isinstance(width, float) else None
 
 
 class RandomDraw:

@@ -97,7 +97,7 @@ def test_what_is_no_callback_or_hypermodel_is_refused_before_anything_is_done(
 
 
 @pytest.mark.end_to_end
-@pytest.mark.timeout(900)  # two minutes where nothing else computes
+@pytest.mark.timeout(900)  # a minute and a half where nothing else computes
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     """Offline, in a folder of its own; every cell ends without an error, and without a red block."""
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")

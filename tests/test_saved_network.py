@@ -234,7 +234,7 @@ def test_a_description_that_would_fill_the_memory_is_not_unpacked(
     path = tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("config.json", " " * 20_001)
-    with pytest.raises(UserError, match=r"is no \.keras file \(its description has more than 20,000 bytes\)"):
+    with pytest.raises(UserError, match=r"is no \.keras file \(config\.json has more than 20,000 bytes\)"):
         read_architecture(path)
 
 

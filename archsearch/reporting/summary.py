@@ -12,6 +12,7 @@ from archsearch.standing import Confirmation
 from archsearch.starting import differing, origin
 from archsearch.time_fit import DEFAULT_EPOCHS, Length, Work
 from archsearch.trials import Role, Status, TrialRecord
+from space.sampling import width_of
 
 
 def summary(run: Run) -> Iterator[str]:
@@ -57,11 +58,7 @@ def _origin(run: Run, best: TrialRecord) -> Iterator[str]:
 def final_training(run: Run) -> str:
     """What the final training of the incumbent comes to, in words that follow the command."""
     best, aim, macs = run.incumbent, run.settings.final_seconds, run.plan.final_macs
-    # A network is never narrowed: one that is larger stays as it was found. So does one whose `width` is no
-    # factor.
-    follows = best is None or isinstance(best.hyperparameters.get("width", 1.0), float)
-    smaller = best is None or best.macs is None or (macs is not None and best.macs < macs)
-    if aim is not None and macs is not None and smaller and follows:
+    if aim is not None and macs is not None and (best is None or _is_widened(best, macs)):
         at_most = "" if run.plan.max_params is None else "at most "  # more weights may not be admitted
         return f"in {format_seconds(aim)}, widened to {at_most}{format_macs(macs)}"
     if aim is not None:
@@ -77,6 +74,11 @@ def final_training(run: Run) -> str:
     length = Length(DEFAULT_EPOCHS, work.full_steps)
     seconds = work.seconds(length, macs=best.macs, speed=run.plan.speed)
     return f"{DEFAULT_EPOCHS} epochs, about {format_seconds(seconds)}; --max-time fits it to a time"
+
+
+def _is_widened(best: TrialRecord, macs: int) -> bool:
+    """A network is never narrowed: one that is larger stays as it was found."""
+    return width_of(best.hyperparameters) is not None and (best.macs is None or best.macs < macs)
 
 
 def _lines(
